@@ -1,0 +1,21 @@
+//! The part of the vocabulary that lives on burn tensors.
+
+mod batch;
+mod learner;
+mod objective;
+mod policy;
+mod sampler;
+mod update;
+mod weights;
+
+pub use batch::MicroBatch;
+pub use learner::{
+    AdamWSettings, LearnError, Learner, LearnerState, OptimizerSlot, UpdateReport,
+};
+pub use objective::{
+    LossOutput, MetricId, Metrics, Objective, Scale, Shaping, StepShape, TokenView,
+};
+pub use policy::{Decoder, Policy, TokenStats};
+pub use sampler::Sampler;
+pub use update::{Method, Update};
+pub use weights::{Gradients, HostTensor, NamedTensor, Weights};

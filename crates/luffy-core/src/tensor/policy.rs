@@ -1,0 +1,44 @@
+//! What a model must do to be trained and sampled from.
+
+use burn::tensor::{Int, Tensor};
+
+use crate::{MicroBatch, SampleError, Weights};
+
+/// What a policy says of given response tokens.
+#[derive(Debug, Clone)]
+pub struct TokenStats {
+    /// Log-prob of each token in nats, `[B, T]`; padding holds the value of some real token.
+    pub logprobs: Tensor<2>,
+    /// Entropy of the distribution it was scored under, in nats, `[B, T]`.
+    pub entropy: Tensor<2>,
+}
+
+/// Scores given tokens.
+pub trait Policy {
+    /// Log-probs and entropies of the response tokens of `batch`, differentiable on an autodiff device.
+    fn score(&self, batch: &MicroBatch) -> TokenStats;
+}
+
+/// Generates token by token. Runs on a plain device; nothing here is differentiable.
+pub trait Decoder {
+    /// Keys and values of the tokens seen so far, one row per sequence.
+    type Cache;
+
+    /// Reads whole prompts (of any lengths, none empty): next-token logits `[R, V]` and the cache.
+    fn prefill(&self, prompts: &[&[u32]]) -> (Tensor<2>, Self::Cache);
+
+    /// Appends one token to every row: next-token logits `[R, V]`.
+    fn step(&self, tokens: Tensor<1, Int>, cache: &mut Self::Cache) -> Tensor<2>;
+
+    /// Makes row `i` a copy of row `rows[i]`: forks one prefill to a group, drops finished rows.
+    fn reorder(&self, cache: &mut Self::Cache, rows: &[u32]);
+
+    /// Most tokens a sequence may have.
+    fn context_len(&self) -> usize;
+
+    /// Takes new weights, sharing their buffers.
+    ///
+    /// # Errors
+    /// If a name or shape does not fit.
+    fn publish(&mut self, weights: &Weights) -> Result<(), SampleError>;
+}

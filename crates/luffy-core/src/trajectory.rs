@@ -1,0 +1,89 @@
+//! A response with the provenance of each token.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Prompt, StreamKey};
+
+/// What is known of the policy that wrote a demonstration.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Behavior {
+    /// `pi_behaviour = 1` for every token: the paper's choice for traces of unknown probability.
+    One,
+    /// Recorded log-probs in nats, one per token.
+    Logprobs(Vec<f32>),
+}
+
+/// Where a run of tokens comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// Drawn from the policy; log-probs in nats as the sampler computed them, one per token.
+    Sampled {
+        /// One log-prob per token of the span.
+        logprobs: Vec<f32>,
+    },
+    /// Taken from a demonstration.
+    Demonstrated(Behavior),
+    /// Drawn from the policy at an earlier version and stored.
+    Replayed {
+        /// One log-prob per token of the span, of the version that drew it.
+        logprobs: Vec<f32>,
+        /// The version that drew it.
+        version: u64,
+    },
+    /// Conditions later tokens and is never learned from: tool output, masked tokens.
+    Context,
+}
+
+/// A run of consecutive response tokens with one origin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    /// Number of tokens.
+    pub len: u32,
+    /// Where they come from.
+    pub origin: Origin,
+}
+
+/// Why a response ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinishReason {
+    /// It ends with the end token, which is its last token.
+    Stop,
+    /// The token limit cut it.
+    Length,
+}
+
+/// One response to a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trajectory {
+    /// Response tokens, the end token included where it was written.
+    pub tokens: Vec<u32>,
+    /// Provenance by runs; the lengths sum to `tokens.len()`.
+    pub spans: Vec<Span>,
+    /// The text that is graded, without the end token.
+    pub text: String,
+    /// Why it ends.
+    pub finish: FinishReason,
+    /// The random stream that drew it (or would have).
+    pub key: StreamKey,
+    /// Version of the weights that drew it.
+    pub version: u64,
+}
+
+impl Trajectory {
+    /// Whether any token comes from a demonstration: the field's word for such a row is off-policy.
+    pub fn is_demonstrated(&self) -> bool {
+        self.spans.iter().any(|span| matches!(span.origin, Origin::Demonstrated(_)) && span.len > 0)
+    }
+}
+
+/// The trajectories of one prompt, sampled ones first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// What they answer.
+    pub prompt: Arc<Prompt>,
+    /// `G` of them in the plan's order.
+    pub trajectories: Vec<Trajectory>,
+}

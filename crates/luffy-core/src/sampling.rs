@@ -72,7 +72,9 @@ pub enum SampleError {
     #[error("the prompt has no tokens")]
     EmptyPrompt,
     /// The model gave NaN or no finite logit.
-    #[error("the policy gave no finite logit for token {position} of the response: the weights have diverged")]
+    #[error(
+        "the policy gave no finite logit for token {position} of the response: the weights have diverged"
+    )]
     NotFinite {
         /// Position in the response.
         position: usize,

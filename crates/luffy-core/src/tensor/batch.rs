@@ -49,9 +49,14 @@ impl MicroBatch {
             let (p, n) = (row.prompt.len(), row.response.len());
             assert!(p > 0, "a row needs a prompt");
             assert!(
-                [row.mask.len(), row.demonstrated.len(), row.behavior_logprobs.len(), row.advantages.len()]
-                    .iter()
-                    .all(|len| *len == n),
+                [
+                    row.mask.len(),
+                    row.demonstrated.len(),
+                    row.behavior_logprobs.len(),
+                    row.advantages.len()
+                ]
+                .iter()
+                .all(|len| *len == n),
                 "the streams of a row are as long as its response"
             );
             for (j, token) in row.prompt.iter().chain(&row.response).enumerate() {

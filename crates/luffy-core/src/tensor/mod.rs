@@ -9,9 +9,7 @@ mod update;
 mod weights;
 
 pub use batch::MicroBatch;
-pub use learner::{
-    AdamWSettings, LearnError, Learner, LearnerState, OptimizerSlot, UpdateReport,
-};
+pub use learner::{AdamWSettings, LearnError, Learner, LearnerState, OptimizerSlot, UpdateReport};
 pub use objective::{
     LossOutput, MetricId, Metrics, Objective, Scale, Shaping, StepShape, TokenView,
 };

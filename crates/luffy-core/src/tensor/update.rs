@@ -28,5 +28,10 @@ pub trait Method: Debug + Send + Sync {
     fn advantages(&self, groups: &[GradedGroup]) -> Vec<TokenRuns>;
 
     /// The updates of a step. Empty when there is nothing to learn: then no optimiser step is taken.
-    fn updates(&self, groups: &[GradedGroup], advantages: &[TokenRuns], max_response_len: u32) -> Vec<Update>;
+    fn updates(
+        &self,
+        groups: &[GradedGroup],
+        advantages: &[TokenRuns],
+        max_response_len: u32,
+    ) -> Vec<Update>;
 }

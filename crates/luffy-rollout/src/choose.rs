@@ -1,0 +1,186 @@
+//! One token from logits.
+
+use luffy_core::Sampling;
+
+/// A token and what the policy thought of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chosen {
+    /// Token id.
+    pub token: u32,
+    /// Log-prob in nats under `softmax(logits / temperature)`, before top-k, top-p and min-p; greedy
+    /// choices count as temperature 1. The same quantity that scoring computes.
+    pub logprob: f32,
+}
+
+/// Chooses a token: `uniform` in `[0, 1)` is the only randomness.
+///
+/// A draw inverts the cumulative distribution over token ids in ascending order, in `f64`.
+/// `None` if no logit is finite or one is NaN or plus infinity.
+///
+/// # Panics
+/// If a temperature is not above zero.
+pub fn choose(logits: &[f32], sampling: &Sampling, uniform: f64) -> Option<Chosen> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if !max.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
+        return None;
+    }
+    match *sampling {
+        Sampling::Greedy => {
+            let token = logits.iter().position(|logit| *logit >= max)?;
+            let sum: f64 = logits.iter().map(|logit| f64::from(logit - max).exp()).sum();
+            Some(Chosen { token: token as u32, logprob: -sum.ln() as f32 })
+        }
+        Sampling::Random { temperature, top_k, top_p, min_p } => {
+            assert!(temperature > 0.0, "temperature {temperature} must be above zero; use greedy");
+            let inverse = 1.0 / f64::from(temperature);
+            let weights: Vec<f64> =
+                logits.iter().map(|logit| (f64::from(logit - max) * inverse).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            let token = draw(&weights, top_k, f64::from(top_p), f64::from(min_p), uniform);
+            Some(Chosen { token: token as u32, logprob: (weights[token] / sum).ln() as f32 })
+        }
+    }
+}
+
+/// Inverts the cumulative distribution of the weights that pass the filters.
+fn draw(weights: &[f64], top_k: Option<u32>, top_p: f64, min_p: f64, uniform: f64) -> usize {
+    let keep = kept(weights, top_k, top_p, min_p);
+    let weight = |i: usize| if keep.as_ref().is_none_or(|keep| keep[i]) { weights[i] } else { 0.0 };
+    let total: f64 = (0..weights.len()).map(weight).sum();
+    let target = uniform * total;
+    let mut cumulative = 0.0;
+    let mut last = 0;
+    for i in 0..weights.len() {
+        let w = weight(i);
+        if w > 0.0 {
+            cumulative += w;
+            last = i;
+            if target < cumulative {
+                return i;
+            }
+        }
+    }
+    last
+}
+
+/// Which tokens pass top-k, then top-p, then min-p. `None` keeps all and costs nothing.
+fn kept(weights: &[f64], top_k: Option<u32>, top_p: f64, min_p: f64) -> Option<Vec<bool>> {
+    let n = weights.len();
+    let k = top_k.map_or(n, |k| (k as usize).clamp(1, n));
+    if k == n && top_p >= 1.0 && min_p <= 0.0 {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..n).collect();
+    // Equal weights keep the lower id first, so a cut never depends on the sort.
+    order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b)));
+    order.truncate(k);
+    let total: f64 = order.iter().map(|i| weights[*i]).sum();
+    let mut keep = vec![false; n];
+    let mut cumulative = 0.0;
+    for i in order {
+        // The most likely token always stays: its weight is 1, since logits are shifted by their maximum.
+        if weights[i] < min_p {
+            break;
+        }
+        keep[i] = true;
+        cumulative += weights[i];
+        if cumulative >= top_p * total {
+            break;
+        }
+    }
+    Some(keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LOGITS: [f32; 4] = [0.0, 1.0, 2.0, -1.0];
+
+    fn random(top_k: Option<u32>, top_p: f32, min_p: f32) -> Sampling {
+        Sampling::Random { temperature: 1.0, top_k, top_p, min_p }
+    }
+
+    /// Shares of a grid of 10,000 uniforms that land on each token.
+    fn shares(sampling: &Sampling) -> [f64; 4] {
+        let mut counts = [0.0; 4];
+        for i in 0..10_000 {
+            let chosen = choose(&LOGITS, sampling, f64::from(i) / 1e4).unwrap();
+            counts[chosen.token as usize] += 1e-4;
+        }
+        counts
+    }
+
+    fn check(sampling: &Sampling, expected: [f64; 4]) {
+        for (share, expected) in shares(sampling).iter().zip(expected) {
+            assert!((share - expected).abs() < 2e-4, "{share} against {expected}");
+        }
+    }
+
+    // e^0, e^1, e^2, e^-1 = 1, 2.71828, 7.38906, 0.36788; sum 11.47522.
+    #[test]
+    fn a_plain_draw_has_the_softmax_shares() {
+        check(&Sampling::temperature(1.0), [0.087_144, 0.236_883, 0.643_914, 0.032_059]);
+    }
+
+    #[test]
+    fn top_k_renormalises_the_most_likely() {
+        check(&random(Some(2), 1.0, 0.0), [0.0, 0.268_941, 0.731_059, 0.0]);
+    }
+
+    #[test]
+    fn top_p_keeps_the_token_that_crosses_the_bound() {
+        check(&random(None, 0.7, 0.0), [0.0, 0.268_941, 0.731_059, 0.0]);
+        check(&random(None, 0.6, 0.0), [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn min_p_is_a_share_of_the_most_likely() {
+        // 1 / 7.38906 = 0.135, 2.71828 / 7.38906 = 0.368.
+        check(&random(None, 1.0, 0.3), [0.0, 0.268_941, 0.731_059, 0.0]);
+    }
+
+    #[test]
+    fn the_logprob_ignores_the_filters() {
+        let chosen = choose(&LOGITS, &random(Some(1), 1.0, 0.0), 0.9).unwrap();
+        assert_eq!(chosen.token, 2);
+        assert!((chosen.logprob - 0.643_914_f32.ln()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn greedy_takes_the_lowest_id_among_equals() {
+        assert_eq!(choose(&[1.0, 3.0, 3.0], &Sampling::Greedy, 0.0).unwrap().token, 1);
+    }
+
+    #[test]
+    fn nan_and_all_masked_give_nothing() {
+        assert_eq!(choose(&[0.0, f32::NAN], &Sampling::Greedy, 0.0), None);
+        assert_eq!(choose(&[f32::NEG_INFINITY; 3], &Sampling::temperature(1.0), 0.0), None);
+    }
+
+    #[test]
+    fn a_low_temperature_sharpens() {
+        let cold = Sampling::temperature(0.1);
+        let share = shares(&cold)[2];
+        assert!(share > 0.9999, "{share}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_masked_token_is_never_chosen(uniform in 0.0_f64..1.0, masked in 0_usize..4) {
+            let mut logits = LOGITS;
+            logits[masked] = f32::NEG_INFINITY;
+            let chosen = choose(&logits, &Sampling::temperature(1.0), uniform).unwrap();
+            prop_assert_ne!(chosen.token as usize, masked);
+        }
+
+        #[test]
+        fn shifting_all_logits_changes_nothing(uniform in 0.0_f64..1.0, shift in -50_i8..50) {
+            let shifted = LOGITS.map(|logit| logit + f32::from(shift));
+            let sampling = Sampling::temperature(0.7);
+            prop_assert_eq!(choose(&LOGITS, &sampling, uniform), choose(&shifted, &sampling, uniform));
+        }
+    }
+}

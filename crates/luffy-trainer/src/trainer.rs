@@ -1,0 +1,282 @@
+//! One step.
+
+use std::fmt;
+use std::sync::Arc;
+
+use luffy_core::{
+    GradedGroup, Gradients, Group, LearnError, Learner, LearnerState, Method, Metrics, Prompt,
+    Response, Row, SampleError, Sampler, Sampling, TokenRuns, Trajectory, Update, Verdict,
+    Verifier,
+};
+use rayon::prelude::*;
+
+use crate::rollout::{RolloutSettings, roll_out};
+use crate::{Replicas, Schedule, StepReport};
+
+/// What is the same in every step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainerSettings {
+    /// Keys every random stream of the run.
+    pub seed: u64,
+    /// Steps of the whole run; the learning rate decays towards it.
+    pub n_steps: u64,
+    /// Learning rate by step.
+    pub schedule: Schedule,
+    /// How training rollouts are sampled.
+    pub sampling: Sampling,
+    /// Most tokens of a response; also the constant length of losses that divide by one.
+    pub max_response_len: u32,
+    /// Prompts per unit of sampling. Part of what a run is: another value gives other roundings.
+    pub sample_unit_prompts: usize,
+    /// Prompts per unit of learning. Part of what a run is: another value gives other roundings.
+    pub learn_unit_prompts: usize,
+}
+
+/// What a response is worth: a verdict to a reward, `None` for a gold that cannot be used.
+pub type Grader = Arc<dyn Fn(&Verdict) -> Option<f32> + Send + Sync>;
+
+/// A graded step with the advantages that were learned from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GradedStep {
+    /// The groups whose gold is usable, in prompt order.
+    pub groups: Vec<GradedGroup>,
+    /// One per trajectory, groups in order.
+    pub advantages: Vec<TokenRuns>,
+}
+
+/// What a step leaves behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOutcome {
+    /// Figures.
+    pub report: StepReport,
+    /// What was sampled and what it was worth.
+    pub graded: GradedStep,
+}
+
+/// Why training cannot go on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TrainError {
+    /// A rollout failed.
+    #[error("sampling for prompt {prompt} failed: {source}")]
+    Sample {
+        /// Id of the task.
+        prompt: String,
+        /// What happened.
+        source: SampleError,
+    },
+    /// New weights could not be handed to a sampler.
+    #[error("publishing weights failed: {0}")]
+    Publish(SampleError),
+    /// A method planned a demonstration that is not there.
+    #[error(
+        "prompt {prompt} has {n_demonstrations} demonstrations, number {position} was planned; \
+         drop prompts without demonstrations or use a method that does without"
+    )]
+    NoDemonstration {
+        /// Id of the task.
+        prompt: String,
+        /// What was planned.
+        position: u32,
+        /// What there is.
+        n_demonstrations: usize,
+    },
+    /// The update failed.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+}
+
+/// What a trainer carries over a restart. Everything else is a function of the step number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainerState {
+    /// Weights and optimiser.
+    pub learner: LearnerState,
+    /// Number of updates applied.
+    pub version: u64,
+}
+
+/// The step as plain code around samplers and learners.
+pub struct Trainer {
+    settings: TrainerSettings,
+    method: Arc<dyn Method>,
+    pub(crate) verifier: Arc<dyn Verifier>,
+    grader: Grader,
+    pub(crate) samplers: Replicas<Box<dyn Sampler>>,
+    learners: Replicas<Box<dyn Learner>>,
+    version: u64,
+}
+
+impl fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer")
+            .field("settings", &self.settings)
+            .field("method", &self.method)
+            .field("verifier", &self.verifier)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Trainer {
+    /// Puts the parts together and hands the weights of the first learner to everybody.
+    ///
+    /// # Errors
+    /// If the weights do not fit a sampler or learner.
+    ///
+    /// # Panics
+    /// If there is no sampler or no learner.
+    pub fn new(
+        settings: TrainerSettings,
+        method: Arc<dyn Method>,
+        verifier: Arc<dyn Verifier>,
+        grader: Grader,
+        (samplers, learners): (Vec<Box<dyn Sampler>>, Vec<Box<dyn Learner>>),
+    ) -> Result<Self, TrainError> {
+        let samplers = Replicas::new(samplers);
+        let learners = Replicas::new(learners);
+        let mut trainer =
+            Self { settings, method, verifier, grader, samplers, learners, version: 0 };
+        trainer.publish()?;
+        Ok(trainer)
+    }
+
+    /// Takes one step on `prompts`. `step` is 0-based and keys the random streams together with
+    /// [`Prompt::index`]: the step depends on it, the prompts, the settings and the state, on nothing else.
+    ///
+    /// # Errors
+    /// If sampling or learning fails; the weights are those from before the failed update.
+    pub fn step(&mut self, step: u64, prompts: &[Arc<Prompt>]) -> Result<StepOutcome, TrainError> {
+        let mut report = StepReport::default();
+        let rollout = self.rollout_settings(step);
+        let groups = roll_out(&mut self.samplers, &*self.method, prompts, &rollout)?;
+        let n_groups = groups.len();
+        let groups = grade(groups, &*self.verifier, &*self.grader);
+        report.set("batch/bad_gold", (n_groups - groups.len()) as f64);
+        let advantages = self.method.advantages(&groups);
+        report.describe(&groups, &advantages);
+        let updates = self.method.updates(&groups, &advantages, self.settings.max_response_len);
+        report.set("batch/skipped", f64::from(u8::from(updates.is_empty())));
+        let lr = self.settings.schedule.rate(step, self.settings.n_steps);
+        report.set("actor/lr", lr);
+        let mut n_trained = 0;
+        for update in &updates {
+            n_trained += self.update(update, &groups, lr, &mut report)?;
+        }
+        report.set("perf/tokens_trained", n_trained as f64);
+        if !updates.is_empty() {
+            self.publish()?;
+        }
+        Ok(StepOutcome { report, graded: GradedStep { groups, advantages } })
+    }
+
+    /// A copy of what must survive a restart.
+    pub fn state(&mut self) -> TrainerState {
+        TrainerState {
+            learner: self.learners.first(|learner| learner.state()),
+            version: self.version,
+        }
+    }
+
+    /// Goes back to a state.
+    ///
+    /// # Errors
+    /// If it does not fit the model.
+    pub fn restore(&mut self, state: &TrainerState) -> Result<(), TrainError> {
+        self.learners.first(|learner| learner.restore(&state.learner))?;
+        self.version = state.version;
+        self.publish()
+    }
+
+    fn rollout_settings(&self, step: u64) -> RolloutSettings {
+        RolloutSettings {
+            seed: self.settings.seed,
+            step,
+            version: self.version,
+            sampling: self.settings.sampling,
+            max_response_len: self.settings.max_response_len,
+            unit_prompts: self.settings.sample_unit_prompts,
+        }
+    }
+
+    /// One optimiser step: gradients by unit, summed in unit order. Gives the number of tokens trained on.
+    fn update(
+        &mut self,
+        update: &Update,
+        groups: &[GradedGroup],
+        lr: f64,
+        report: &mut StepReport,
+    ) -> Result<u64, TrainError> {
+        let units = self.units(update, groups);
+        let n_tokens = units.iter().flatten().map(|row| row.n_learned() as u64).sum();
+        let scale = update.objective.scale(&update.shape);
+        let results = self
+            .learners
+            .map(&units, |learner, rows| learner.gradients(rows, &*update.objective, &scale));
+        let mut gradients = Gradients::default();
+        let mut metrics = Metrics::default();
+        for result in results {
+            let (unit_gradients, unit_metrics) = result?;
+            gradients.accumulate(unit_gradients);
+            metrics.merge(&unit_metrics);
+        }
+        let applied = self.learners.first(|learner| learner.apply(update.slot, &gradients, lr))?;
+        self.version += 1;
+        self.share_weights()?;
+        report.set_means(&metrics);
+        report.set("actor/grad_norm", applied.grad_norm);
+        Ok(n_tokens)
+    }
+
+    /// The rows of an update, cut by the position of their group in the step.
+    fn units(&self, update: &Update, groups: &[GradedGroup]) -> Vec<Vec<Row>> {
+        let per_unit = self.settings.learn_unit_prompts.max(1);
+        let mut units: Vec<Vec<Row>> = Vec::new();
+        units.resize_with(groups.len().div_ceil(per_unit), Vec::new);
+        for (group, member, advantages) in &update.rows {
+            let graded = &groups[*group as usize].group;
+            let trajectory = &graded.trajectories[*member as usize];
+            let row = Row::new(Arc::clone(&graded.prompt.tokens), trajectory, advantages);
+            units[*group as usize / per_unit].push(row);
+        }
+        units.retain(|rows| !rows.is_empty());
+        units
+    }
+
+    /// Gives every other learner the weights of the first.
+    fn share_weights(&mut self) -> Result<(), LearnError> {
+        if self.learners.count() == 1 {
+            return Ok(());
+        }
+        let weights = self.learners.first(|learner| learner.weights());
+        self.learners.each(|i, learner| if i == 0 { Ok(()) } else { learner.set_weights(&weights) })
+    }
+
+    /// Hands the weights to every learner and sampler.
+    fn publish(&mut self) -> Result<(), TrainError> {
+        self.share_weights()?;
+        let weights = self.learners.first(|learner| learner.weights());
+        let version = self.version;
+        self.samplers
+            .each(|_, sampler| sampler.publish(&weights, version))
+            .map_err(TrainError::Publish)
+    }
+}
+
+/// Verdicts and rewards; groups with an unusable gold are left out.
+fn grade(
+    groups: Vec<Group>,
+    verifier: &dyn Verifier,
+    grader: &(dyn Fn(&Verdict) -> Option<f32> + Send + Sync),
+) -> Vec<GradedGroup> {
+    groups
+        .into_par_iter()
+        .filter_map(|group| {
+            let verdict = |trajectory: &Trajectory| {
+                let response = Response { text: &trajectory.text, finish: trajectory.finish };
+                verifier.verify(&group.prompt.task, &response)
+            };
+            let verdicts: Vec<Verdict> = group.trajectories.iter().map(verdict).collect();
+            let rewards: Option<Vec<f32>> = verdicts.iter().map(grader).collect();
+            rewards.map(|rewards| GradedGroup { group, verdicts, rewards })
+        })
+        .collect()
+}

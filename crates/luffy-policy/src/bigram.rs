@@ -1,0 +1,58 @@
+//! The smallest policy: the next token depends on the last one alone.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use luffy_core::{Decoder, MicroBatch, Policy, SampleError, TokenStats, Weights};
+
+use crate::named::load_named;
+use crate::score::stats;
+
+/// A `[V, V]` table of logits, zero at first: for tests and benches.
+#[derive(Module, Debug)]
+pub struct Bigram {
+    table: Param<Tensor<2>>,
+}
+
+impl Bigram {
+    /// A uniform policy over `n_tokens` tokens.
+    pub fn new(n_tokens: usize, device: &Device) -> Self {
+        Self { table: Param::from_tensor(Tensor::zeros([n_tokens, n_tokens], device)) }
+    }
+}
+
+impl Policy for Bigram {
+    fn score(&self, batch: &MicroBatch) -> TokenStats {
+        let [b, s] = batch.tokens.dims();
+        let before = batch.tokens.clone().reshape([b * s]).select(0, batch.response_places.clone());
+        stats(self.table.val().select(0, before), batch)
+    }
+}
+
+impl Decoder for Bigram {
+    type Cache = ();
+
+    fn prefill(&self, prompts: &[&[u32]]) -> (Tensor<2>, ()) {
+        let last: Vec<i64> =
+            prompts.iter().map(|prompt| prompt.last().copied().map_or(0, i64::from)).collect();
+        let n = last.len();
+        let table = self.table.val();
+        let last = Tensor::from_data(TensorData::new(last, [n]), &table.device());
+        (self.step(last, &mut ()), ())
+    }
+
+    fn step(&self, tokens: Tensor<1, Int>, (): &mut ()) -> Tensor<2> {
+        self.table.val().select(0, tokens)
+    }
+
+    fn reorder(&self, (): &mut (), _rows: &[u32]) {}
+
+    fn context_len(&self) -> usize {
+        usize::MAX
+    }
+
+    fn publish(&mut self, weights: &Weights) -> Result<(), SampleError> {
+        *self = load_named(self.clone(), weights)
+            .map_err(|error| SampleError::Weights(error.to_string()))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! Hugging Face folders.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use luffy_core::HostTensor;
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+
+use crate::named::{load_named, to_device};
+use crate::{CausalLm, ModelConfig, PolicyError};
+
+/// Reads `config.json` and the weights of a folder; the model stands on `device`.
+///
+/// # Errors
+/// If a file is missing or damaged, the architecture is not supported, or a tensor is missing, left over
+/// or misshapen: all such tensors are named.
+pub fn load_pretrained(
+    dir: &Path,
+    device: &Device,
+) -> Result<(ModelConfig, CausalLm), PolicyError> {
+    let config = ModelConfig::read(dir)?;
+    let mut weights = read_weights(dir)?;
+    if config.tie_word_embeddings {
+        // Some writers store the tied head a second time.
+        weights.remove("lm_head.weight");
+    }
+    let model = load_weights(CausalLm::new(&config, device), &weights)?;
+    Ok((config, model))
+}
+
+/// Fills a model with weights from the host.
+///
+/// # Errors
+/// If a parameter is missing, left over or misshapen.
+pub fn load_weights(
+    model: CausalLm,
+    weights: &BTreeMap<String, HostTensor>,
+) -> Result<CausalLm, PolicyError> {
+    let device = model.model.embed_tokens.weight.val().device();
+    let device = if device.is_autodiff() { device.inner() } else { device };
+    load_named(model, &to_device(weights, &device))
+}
+
+/// The weights of a folder in the layout of the model: linear layers as `[in, out]`.
+///
+/// # Errors
+/// If a file is missing or damaged.
+pub fn read_weights(dir: &Path) -> Result<BTreeMap<String, HostTensor>, PolicyError> {
+    let index = dir.join("model.safetensors.index.json");
+    let mut weights = BTreeMap::new();
+    for file in
+        if index.exists() { shards(dir, &index)? } else { vec![dir.join("model.safetensors")] }
+    {
+        weights.extend(read_tensors(&file)?);
+    }
+    for (name, tensor) in &mut weights {
+        if is_linear(name, tensor) {
+            *tensor = transposed(tensor);
+        }
+    }
+    Ok(weights)
+}
+
+fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>, PolicyError> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = fs::read_to_string(index)
+        .map_err(|source| PolicyError::Io { path: index.to_owned(), source })?;
+    let index: Index = serde_json::from_str(&text)
+        .map_err(|source| PolicyError::Config { path: index.to_owned(), source })?;
+    let mut files: Vec<PathBuf> = index.weight_map.values().map(|name| dir.join(name)).collect();
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+/// Writes `config.json` and `model.safetensors` (f32). Equal weights give equal bytes.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn save_pretrained(
+    dir: &Path,
+    config: &ModelConfig,
+    weights: &BTreeMap<String, HostTensor>,
+) -> Result<(), PolicyError> {
+    let in_file_layout: BTreeMap<String, HostTensor> = weights
+        .iter()
+        .map(|(name, tensor)| {
+            let tensor = if is_linear(name, tensor) { transposed(tensor) } else { tensor.clone() };
+            (name.clone(), tensor)
+        })
+        .collect();
+    let path = dir.join("config.json");
+    let json = serde_json::to_vec_pretty(&config.raw)
+        .map_err(|source| PolicyError::Config { path: path.clone(), source })?;
+    write_atomic(&path, &json)?;
+    write_tensors(&dir.join("model.safetensors"), &in_file_layout)
+}
+
+/// Matrices of linear layers, which files hold as `[out, in]`; embeddings are `[V, d]` in both.
+fn is_linear(name: &str, tensor: &HostTensor) -> bool {
+    tensor.shape.len() == 2 && !name.ends_with("embed_tokens.weight")
+}
+
+fn transposed(tensor: &HostTensor) -> HostTensor {
+    let (rows, columns) = (tensor.shape[0], tensor.shape[1]);
+    let mut values = Vec::with_capacity(tensor.values.len());
+    for column in 0..columns {
+        values.extend((0..rows).map(|row| tensor.values[row * columns + column]));
+    }
+    HostTensor { shape: vec![columns, rows], values }
+}
+
+/// All tensors of a safetensors file, widened to f32.
+///
+/// # Errors
+/// If the file is missing, damaged, or holds a type other than F32, F16 and BF16.
+pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, HostTensor>, PolicyError> {
+    let bytes =
+        fs::read(path).map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| PolicyError::Safetensors {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })?;
+    file.iter()
+        .map(|(name, view)| {
+            let values = widen(&view).ok_or_else(|| PolicyError::Dtype {
+                path: path.to_owned(),
+                name: name.to_owned(),
+                dtype: format!("{:?}", view.dtype()),
+            })?;
+            Ok((name.to_owned(), HostTensor { shape: view.shape().to_vec(), values }))
+        })
+        .collect()
+}
+
+fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let data = view.data();
+    let pairs = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    match view.dtype() {
+        Dtype::F32 => Some(
+            data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        ),
+        Dtype::BF16 => Some(pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()),
+        Dtype::F16 => Some(pairs().map(half_to_f32).collect()),
+        _ => None,
+    }
+}
+
+/// IEEE 754 half precision, subnormals, infinities and NaN included.
+fn half_to_f32(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let exponent = i32::from((bits >> 10) & 0x1f);
+    let fraction = f32::from(bits & 0x3ff);
+    match exponent {
+        0 => sign * fraction * 2.0_f32.powi(-24),
+        0x1f if fraction > 0.0 => f32::NAN,
+        0x1f => sign * f32::INFINITY,
+        _ => sign * (1.0 + fraction / 1024.0) * 2.0_f32.powi(exponent - 15),
+    }
+}
+
+/// Writes tensors as f32, sorted by name, in one piece.
+///
+/// # Errors
+/// If the file cannot be written.
+///
+/// # Panics
+/// If a tensor has not as many values as its shape says.
+pub fn write_tensors(
+    path: &Path,
+    tensors: &BTreeMap<String, HostTensor>,
+) -> Result<(), PolicyError> {
+    let bytes: Vec<(&String, &HostTensor, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (name, tensor, bytes)
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, tensor, bytes)| {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
+            .expect("a tensor holds as many values as its shape says");
+        (name.as_str(), view)
+    });
+    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
+    let file = serialize(views, metadata).map_err(|error| PolicyError::Safetensors {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })?;
+    write_atomic(path, &file)
+}
+
+/// Under a temporary name, synced, renamed: a reader sees the whole file or none.
+fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), PolicyError> {
+    let io = |source| PolicyError::Io { path: path.to_owned(), source };
+    let name =
+        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let tmp = path.with_file_name(format!(".{name}.tmp"));
+    let mut file = File::create(&tmp).map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    fs::rename(&tmp, path).map_err(io)?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        File::open(parent).and_then(|dir| dir.sync_all()).map_err(io)?;
+    }
+    Ok(())
+}

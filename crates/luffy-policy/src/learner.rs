@@ -1,0 +1,150 @@
+//! One replica of the training state.
+
+use std::fmt;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use luffy_core::{
+    AdamWSettings, Gradients, LearnError, Learner, LearnerState, LossOutput, Metrics, MicroBatch,
+    Objective, OptimizerSlot, Policy, Row, Scale, TokenStats, UpdateReport, Weights,
+};
+
+use crate::adamw::AdamW;
+use crate::named::{gradients_of, load_named, to_device, to_host, trainable, weights_of};
+
+/// A learner over any module that scores tokens.
+///
+/// Gradients are taken in two stages: the objective's loss on detached log-probs and entropies gives
+/// cotangents `[B, T]`, then `sum(logprobs * d_logprobs + entropy * d_entropy)` goes backward through the
+/// model. The objective never sees the model's graph.
+pub struct ReplicaLearner<M> {
+    model: M,
+    /// The plain device; the model stands on its autodiff twin.
+    device: Device,
+    adamw: AdamW,
+    max_rows: usize,
+}
+
+impl<M: fmt::Debug> fmt::Debug for ReplicaLearner<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplicaLearner")
+            .field("device", &self.device)
+            .field("max_rows", &self.max_rows)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Module + Policy> ReplicaLearner<M> {
+    /// A learner that owns a trainable copy of `model` on the autodiff twin of `device`.
+    pub fn new(model: M, device: &Device, settings: AdamWSettings) -> Self {
+        Self {
+            model: trainable(model),
+            device: device.clone(),
+            adamw: AdamW::new(settings),
+            max_rows: usize::MAX,
+        }
+    }
+
+    /// Cuts units into micro-batches of at most this many rows: less memory, the same loss. Part of what a
+    /// run computes, since the order of sums depends on it.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[must_use]
+    pub fn with_max_rows(mut self, max_rows: usize) -> Self {
+        assert!(max_rows > 0, "a micro-batch needs room for one row");
+        self.max_rows = max_rows;
+        self
+    }
+
+    /// Another learner with the same weights and optimiser state, on leaves of its own.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        Self {
+            model: trainable(self.model.clone()),
+            device: self.device.clone(),
+            adamw: self.adamw.clone(),
+            max_rows: self.max_rows,
+        }
+    }
+
+    fn micro_batch(
+        &self,
+        rows: &[&Row],
+        objective: &dyn Objective,
+        scale: &Scale,
+    ) -> (Gradients, Metrics) {
+        let batch = MicroBatch::collate(rows, &self.device);
+        let stats = self.model.score(&batch);
+        let leaf = |tensor: &Tensor<2>| tensor.clone().detach().require_grad();
+        let leaves = TokenStats { logprobs: leaf(&stats.logprobs), entropy: leaf(&stats.entropy) };
+        let LossOutput { loss, metrics } = objective.loss(leaves.clone(), &batch, scale);
+        if !loss.is_autodiff() {
+            return (Gradients::default(), metrics);
+        }
+        let cotangents = loss.backward();
+        let pull = |value: Tensor<2>, leaf: &Tensor<2>| {
+            leaf.grad(&cotangents).map(|cotangent| (value * Tensor::from_inner(cotangent)).sum())
+        };
+        let through_logprobs = pull(stats.logprobs, &leaves.logprobs);
+        let through_entropy = pull(stats.entropy, &leaves.entropy);
+        let total = match (through_logprobs, through_entropy) {
+            (Some(a), Some(b)) => a + b,
+            (Some(a), None) | (None, Some(a)) => a,
+            (None, None) => return (Gradients::default(), metrics),
+        };
+        (gradients_of(&self.model, total.backward()), metrics)
+    }
+}
+
+impl<M: Module + Policy> Learner for ReplicaLearner<M> {
+    fn gradients(
+        &mut self,
+        rows: &[Row],
+        objective: &dyn Objective,
+        scale: &Scale,
+    ) -> Result<(Gradients, Metrics), LearnError> {
+        let rows: Vec<&Row> = rows.iter().collect();
+        let mut gradients = Gradients::default();
+        let mut metrics = Metrics::default();
+        for rows in rows.chunks(self.max_rows) {
+            let (part, measured) = self.micro_batch(rows, objective, scale);
+            gradients.accumulate(part);
+            metrics.merge(&measured);
+        }
+        Ok((gradients, metrics))
+    }
+
+    fn apply(
+        &mut self,
+        slot: OptimizerSlot,
+        gradients: &Gradients,
+        lr: f64,
+    ) -> Result<UpdateReport, LearnError> {
+        let weights = weights_of(&self.model);
+        let (updated, report) = self.adamw.step(slot, &weights, gradients, lr, &self.device)?;
+        self.set_weights(&updated)?;
+        Ok(report)
+    }
+
+    fn weights(&self) -> Weights {
+        weights_of(&self.model)
+    }
+
+    fn set_weights(&mut self, weights: &Weights) -> Result<(), LearnError> {
+        self.model = load_named(self.model.clone(), weights)
+            .map_err(|error| LearnError::State(error.to_string()))?;
+        Ok(())
+    }
+
+    fn state(&self) -> LearnerState {
+        let (optimizer, steps) = self.adamw.export();
+        LearnerState { weights: to_host(&weights_of(&self.model)), optimizer, steps }
+    }
+
+    fn restore(&mut self, state: &LearnerState) -> Result<(), LearnError> {
+        let weights = to_device(&state.weights, &self.device);
+        self.adamw.import(&state.optimizer, &state.steps, &weights)?;
+        self.set_weights(&weights)
+    }
+}

@@ -1,0 +1,87 @@
+//! Gradients do not depend on how they are computed.
+
+use burn::tensor::Device;
+use luffy_core::{AdamWSettings, Gradients, Learner, MicroBatch, Objective, Policy, Row};
+use luffy_policy::{ReplicaLearner, trainable, weights_of};
+
+use crate::fixture::{Likelihood, host, model, row, scale};
+
+const OBJECTIVE: Likelihood = Likelihood { entropy: 0.3 };
+
+fn rows() -> Vec<Row> {
+    vec![row(&[5, 6], &[10, 11, 12]), row(&[7], &[20, 21, 22, 23, 24]), row(&[1, 2, 3, 4], &[30])]
+}
+
+fn learner() -> ReplicaLearner<luffy_policy::CausalLm> {
+    ReplicaLearner::new(model().1, &Device::flex(), AdamWSettings::default())
+}
+
+fn assert_close(a: &Gradients, b: &Gradients) {
+    assert_eq!(a.0.len(), b.0.len());
+    for (name, gradient) in &a.0 {
+        let (a, b): (Vec<f32>, Vec<f32>) = (
+            gradient.to_data().iter::<f32>().collect(),
+            b.0[name].to_data().iter::<f32>().collect(),
+        );
+        let norm = a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let far = a.iter().zip(&b).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt();
+        assert!(far <= 2e-6 * norm + 1e-9, "{name}: {far} of {norm}");
+    }
+}
+
+#[test]
+fn two_stages_give_the_direct_gradient() {
+    let rows = rows();
+    let scale = scale(9);
+    let (staged, _) = learner().gradients(&rows, &OBJECTIVE, &scale).expect("finite");
+    let direct_model = trainable(model().1);
+    let refs: Vec<&Row> = rows.iter().collect();
+    let batch = MicroBatch::collate(&refs, &Device::flex());
+    let loss = OBJECTIVE.loss(direct_model.score(&batch), &batch, &scale).loss;
+    let gradients = loss.backward();
+    // Every parameter has a gradient, and the embeddings' one speaks for the direct computation.
+    assert_eq!(staged.0.len(), weights_of(&direct_model).0.len());
+    let direct = luffy_policy::gradients_of(&direct_model, gradients);
+    assert_close(&staged, &direct);
+}
+
+#[test]
+fn micro_batches_sum_to_the_whole() {
+    let rows = rows();
+    let whole = learner().gradients(&rows, &OBJECTIVE, &scale(9)).expect("finite").0;
+    for max_rows in 1..3 {
+        let mut cut = learner().with_max_rows(max_rows);
+        assert_close(&cut.gradients(&rows, &OBJECTIVE, &scale(9)).expect("finite").0, &whole);
+    }
+}
+
+#[test]
+fn padding_does_not_change_a_score() {
+    let model = model().1;
+    let rows = rows();
+    let alone =
+        |row: &Row| host(model.score(&MicroBatch::collate(&[row], &Device::flex())).logprobs);
+    let refs: Vec<&Row> = rows.iter().collect();
+    let together = host(model.score(&MicroBatch::collate(&refs, &Device::flex())).logprobs);
+    for (i, row) in rows.iter().enumerate() {
+        for (a, b) in alone(row).iter().zip(&together[i * 5..]) {
+            assert!((a - b).abs() < 2e-5, "alone {a}, padded {b}");
+        }
+    }
+}
+
+#[test]
+fn masked_tokens_change_nothing() {
+    let mut rows = rows();
+    rows[1].mask[2..].fill(false);
+    let whole = learner().gradients(&rows, &OBJECTIVE, &scale(6)).expect("finite").0;
+    for row in &mut rows {
+        let n = row.mask.iter().filter(|learned| **learned).count();
+        row.response.truncate(n);
+        row.mask.truncate(n);
+        row.demonstrated.truncate(n);
+        row.behavior_logprobs.truncate(n);
+        row.advantages.truncate(n);
+    }
+    assert_close(&learner().gradients(&rows, &OBJECTIVE, &scale(6)).expect("finite").0, &whole);
+}

@@ -1,0 +1,7 @@
+//! The policy against transformers and PyTorch, and against itself.
+
+mod adamw; // optimiser state, divergence, resume
+mod conformance; // logits, log-probs, greedy tokens and training steps of transformers
+mod decode; // sampling and scoring agree
+mod fixture; // the checkpoint and what transformers computed with it
+mod gradients; // the two-stage backward is the direct one; padding and micro-batches do not matter

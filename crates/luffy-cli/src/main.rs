@@ -1,1 +1,14 @@
-fn main() {}
+//! The `luffy` program.
+#![allow(clippy::print_stderr, reason = "the program's last word goes to stderr")]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match luffy_cli::commands::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(luffy_cli::exit::code_of(&error) as u8)
+        }
+    }
+}

@@ -1,1 +1,73 @@
-//! Placeholder, replaced in the same session.
+//! Everything between files and prompts: reading and writing data, text to tokens and back, and the
+//! tasks that come with the project.
+//!
+//! ```text
+//! train.parquet | train.jsonl --read_tasks--> Vec<Task> --admit--> Vec<Prompt> + AdmissionReport
+//!                                   tokenizer.json, chat template --HfCodec--^
+//! (seed, step) --EpochOrder--> which prompts a step takes
+//! ```
+//!
+//! - [`read_tasks`], [`write_tasks`]: LUFFY's parquet schema and TRL's columns, by name.
+//! - [`HfCodec`]: a Hugging Face tokenizer with its chat template, rendered as transformers does.
+//! - [`admit`]: length limits, demonstrations as tokens, verification; whatever is left out is counted.
+//! - [`EpochOrder`]: the order of training as a pure function.
+//! - [`tasks`]: built-in tasks; [`inspect()`]: a look at a file.
+//!
+//! Nothing here knows a method, a model or a tensor.
+//!
+//! ```
+//! use luffy_data::{AdmissionSettings, Admission, admit, tasks::addition};
+//!
+//! let tasks = (0..8).map(|index| addition::task(1, index, 0.7, None)).collect();
+//! let settings = AdmissionSettings::new(18, 24, 64);
+//! let (prompts, report) = admit(tasks, &addition::codec(), &settings, None)?;
+//! assert_eq!(prompts.len(), 8);
+//! assert_eq!(report.demonstrations_admitted, 8);
+//! # Ok::<(), luffy_data::DataError>(())
+//! ```
+
+use std::path::Path;
+
+use luffy_core::Task;
+
+mod admission;
+mod atomic;
+mod codec;
+mod columns;
+mod error;
+mod inspect;
+mod jsonl;
+mod order;
+mod parquet_read;
+mod parquet_write;
+pub mod tasks;
+mod template;
+
+pub use admission::{
+    Admission, AdmissionReport, AdmissionSettings, DemonstrationDrop, PromptDrop, Tally, admit,
+};
+pub use codec::HfCodec;
+pub use columns::ColumnNames;
+pub use error::{DataError, Position};
+pub use inspect::{Inspection, Lengths, inspect};
+pub use order::EpochOrder;
+pub use parquet_write::write_tasks;
+
+/// Reads all tasks of a `.parquet` or `.jsonl` file.
+///
+/// Accepted are LUFFY's schema and TRL's columns (`prompt` as string or messages with `answer` or
+/// `solution`, or `prompt` with `completion`); struct fields are taken by name. Columns without a
+/// meaning here go to [`Task::extra`] as JSON. [`Task::id`] is `FILENAME:ROW`, rows of parquet counted
+/// from 0 and lines of JSONL from 1, as in error messages.
+///
+/// # Errors
+/// If the file cannot be read, has no rows, or a cell is missing or of the wrong type: the message
+/// names file, row, column, and the expected and found type. Nothing is skipped.
+pub fn read_tasks(path: &Path, columns: &ColumnNames) -> Result<Vec<Task>, DataError> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    match extension.as_str() {
+        "parquet" => parquet_read::read(path, columns),
+        "jsonl" => jsonl::read(path, columns),
+        _ => Err(DataError::Format { path: path.to_owned() }),
+    }
+}

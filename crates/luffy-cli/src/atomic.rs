@@ -1,0 +1,192 @@
+//! Files and folders that are either whole or absent, whatever happens while they are written.
+//!
+//! New content goes to a hidden neighbour `.NAME.tmp`, is synced to the disk, and takes its place by
+//! one rename. A crash in between leaves at most a stale `.NAME.tmp`, which nobody reads.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// Writes a file in one piece: readers see the old content or the new, never a part.
+///
+/// The content and the name are on the disk when it returns.
+///
+/// # Errors
+/// If the folder does not exist or cannot be written; the message names the path. The old content
+/// is then untouched.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let tmp = tmp_path(path)?;
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&tmp)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    if let Err(error) = write() {
+        // Best effort: what matters is the first error, and a stale file is removed at the next start.
+        let _ = fs::remove_file(&tmp);
+        return Err(error).with_context(|| format!("cannot write {}", path.display()));
+    }
+    fs::rename(&tmp, path)
+        .with_context(|| format!("cannot rename {} to {}", tmp.display(), path.display()))?;
+    sync_dir(parent(path))
+}
+
+/// Gives a finished folder its name: syncs every file and folder in `tmp`, then renames it.
+///
+/// # Errors
+/// If `target` exists and is not an empty folder, or anything cannot be read, synced or renamed; the
+/// message names the path.
+pub fn commit_dir(tmp: &Path, target: &Path) -> anyhow::Result<()> {
+    sync_tree(tmp)?;
+    fs::rename(tmp, target)
+        .with_context(|| format!("cannot rename {} to {}", tmp.display(), target.display()))?;
+    sync_dir(parent(target))
+}
+
+/// Removes what a killed process left behind: every file and folder named `.*.tmp` in `dir` and
+/// below. Links are not followed.
+///
+/// # Errors
+/// If a folder cannot be listed or something in it cannot be removed; the message names the path.
+pub fn remove_stale_tmp(dir: &Path) -> anyhow::Result<()> {
+    for (path, kind) in entries(dir)? {
+        if is_tmp(path.file_name()) {
+            let removed =
+                if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        } else if kind.is_dir() {
+            remove_stale_tmp(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// `.NAME.tmp` beside `path`: on the same file system, so that the rename is one operation.
+fn tmp_path(path: &Path) -> anyhow::Result<PathBuf> {
+    let Some(name) = path.file_name() else {
+        bail!("cannot write {}: the path names no file", path.display());
+    };
+    let mut tmp = OsString::from(".");
+    tmp.push(name);
+    tmp.push(".tmp");
+    Ok(path.with_file_name(tmp))
+}
+
+fn is_tmp(name: Option<&OsStr>) -> bool {
+    name.is_some_and(|name| {
+        let name = name.as_encoded_bytes();
+        name.len() > 5 && name.starts_with(b".") && name.ends_with(b".tmp")
+    })
+}
+
+/// The folder a path lies in; the current one for a bare name.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What is in a folder, by name.
+fn entries(dir: &Path) -> anyhow::Result<Vec<(PathBuf, fs::FileType)>> {
+    let list = || -> std::io::Result<Vec<(PathBuf, fs::FileType)>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            entries.push((entry.path(), entry.file_type()?));
+        }
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(entries)
+    };
+    list().with_context(|| format!("cannot list {}", dir.display()))
+}
+
+fn sync_tree(dir: &Path) -> anyhow::Result<()> {
+    for (path, kind) in entries(dir)? {
+        if kind.is_dir() {
+            sync_tree(&path)?;
+        } else if kind.is_file() {
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .with_context(|| format!("cannot sync {}", path.display()))?;
+        }
+    }
+    sync_dir(dir)
+}
+
+/// Makes the names in a folder durable.
+fn sync_dir(dir: &Path) -> anyhow::Result<()> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .with_context(|| format!("cannot sync {}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_leaves_no_neighbour() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(entries(dir.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_content_and_names_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        write_atomic(&path, b"old").unwrap();
+        // The hidden neighbour cannot be created where a folder has its name.
+        fs::create_dir(dir.path().join(".state.json.tmp")).unwrap();
+        let error = write_atomic(&path, b"new").unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write {}", path.display()));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_folder_appears_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tmp, target) = (dir.path().join(".step-1.tmp"), dir.path().join("step-1"));
+        fs::create_dir_all(tmp.join("hf")).unwrap();
+        fs::write(tmp.join("hf/config.json"), "{}").unwrap();
+        commit_dir(&tmp, &target).unwrap();
+        assert!(!tmp.exists());
+        assert_eq!(fs::read(target.join("hf/config.json")).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn a_folder_that_is_taken_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tmp, target) = (dir.path().join(".step-1.tmp"), dir.path().join("step-1"));
+        fs::create_dir(&tmp).unwrap();
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("old"), "kept").unwrap();
+        assert!(commit_dir(&tmp, &target).is_err());
+        assert_eq!(fs::read(target.join("old")).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn only_stale_names_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoints = dir.path().join("checkpoints");
+        fs::create_dir_all(checkpoints.join(".step-2.tmp/hf")).unwrap();
+        fs::create_dir_all(checkpoints.join("step-1")).unwrap();
+        for name in [".latest.tmp", "latest", "a.tmp", ".lock"] {
+            fs::write(checkpoints.join(name), "").unwrap();
+        }
+        remove_stale_tmp(dir.path()).unwrap();
+        let names: Vec<String> = entries(&checkpoints)
+            .unwrap()
+            .into_iter()
+            .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(names, [".lock", "a.tmp", "latest", "step-1"]);
+    }
+}

@@ -1,0 +1,272 @@
+//! The command line.
+#![allow(clippy::print_stdout, reason = "what a command was asked for goes to stdout")]
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Parser, Subcommand};
+use luffy_data::{tasks, write_tasks};
+
+use crate::base::{self, BaseRecipe};
+use crate::compare;
+use crate::config::{self, RECIPES, RunConfig, Sources};
+use crate::exit::{Code, WithCode};
+use crate::run::{self, RunOptions};
+use crate::table;
+
+/// Post-training of language models with off-policy guidance.
+#[derive(Debug, Parser)]
+#[command(name = "luffy", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a policy; without arguments, recipe `addition`.
+    Train(TrainArgs),
+    /// Make training files.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Rebuild the base policy of recipe `addition` and write it as a Hugging Face folder.
+    Base(BaseArgs),
+    /// List the built-in recipes, or print one.
+    Recipes {
+        /// The recipe to print.
+        name: Option<String>,
+    },
+    /// Log-probs of a model on random tokens, to compare with another implementation.
+    #[command(hide = true)]
+    ScoreSample(crate::score::ScoreArgs),
+}
+
+#[derive(Debug, Args)]
+struct TrainArgs {
+    /// A built-in recipe; see `luffy recipes`.
+    #[arg(long, value_name = "NAME")]
+    recipe: Option<String>,
+    /// A TOML file; later files win over earlier ones and over the recipe.
+    #[arg(long = "config", value_name = "FILE")]
+    configs: Vec<PathBuf>,
+    /// Sets one key, last of all: `--set optimizer.lr=1e-5`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// The run directory; must not exist. By default `runs/NAME`.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue the run in this directory from its newest checkpoint.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "configs", "out", "dry_run", "seed"])]
+    resume: Option<PathBuf>,
+    /// Short for `--set seed=N`.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Short for `--set parallel.replicas=N`. The result does not depend on it.
+    #[arg(long, value_name = "N")]
+    replicas: Option<usize>,
+    /// Print the resolved configuration and stop.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Turn a published data set into parquet with prompts, golds and demonstrations.
+    #[command(subcommand)]
+    Prepare(PrepareCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PrepareCommand {
+    /// GSM8K: the question as prompt, the human solution as demonstration.
+    Gsm8k {
+        /// The published JSONL (`question`, `answer`).
+        #[arg(long, value_name = "FILE")]
+        input: PathBuf,
+        /// Where `train.parquet` (named after the input) goes.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct BaseArgs {
+    /// The folder to write.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Keys initial weights and examples.
+    #[arg(long, default_value_t = BaseRecipe::default().seed)]
+    seed: u64,
+    /// Steps of the skill phase.
+    #[arg(long, default_value_t = BaseRecipe::default().skill_steps)]
+    skill_steps: u64,
+    /// Steps of the habit phase; fewer leave more inclination to think.
+    #[arg(long, default_value_t = BaseRecipe::default().habit_steps)]
+    habit_steps: u64,
+    /// Workers side by side; 0 for one per core.
+    #[arg(long, default_value_t = 0)]
+    replicas: usize,
+}
+
+/// Parses the command line and does what it says.
+///
+/// # Errors
+/// What went wrong; [`crate::exit::code_of`] gives its exit code.
+pub fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Train(args) => train(&args),
+        Command::Data(DataCommand::Prepare(PrepareCommand::Gsm8k { input, out })) => {
+            prepare_gsm8k(&input, &out)
+        }
+        Command::Base(args) => build_base(&args),
+        Command::Recipes { name } => recipes(name.as_deref()),
+        Command::ScoreSample(args) => crate::score::score_sample(&args),
+    }
+}
+
+fn train(args: &TrainArgs) -> anyhow::Result<()> {
+    let options = options()?;
+    if let Some(dir) = &args.resume {
+        if !args.sets.is_empty() {
+            let error = anyhow!(
+                "a resumed run keeps its configuration; only `--replicas` may change. \
+                 Start a new run from its checkpoint to change more"
+            );
+            return Err(error).code(Code::Config);
+        }
+        let (config, replicas) = (stored_config(dir)?, args.replicas.map(resolve_replicas));
+        return if config.compare.methods.is_empty() {
+            finish(&run::resume(dir, replicas, &options)?)
+        } else {
+            finish_comparison(&compare::resume(dir, replicas, &options, &say)?, dir)
+        };
+    }
+    let mut sets = args.sets.clone();
+    sets.extend(args.seed.map(|seed| format!("seed={seed}")));
+    sets.extend(args.replicas.map(|replicas| format!("parallel.replicas={replicas}")));
+    // Without any source the default job is meant.
+    let recipe = match (&args.recipe, args.configs.is_empty()) {
+        (Some(name), _) => Some(name.as_str()),
+        (None, true) => Some("addition"),
+        (None, false) => None,
+    };
+    let sources = Sources { recipe, files: &args.configs, sets: &sets };
+    let mut config: RunConfig = config::load(&sources).code(Code::Config)?;
+    config.parallel.replicas = resolve_replicas(config.parallel.replicas);
+    if args.dry_run {
+        run::validate(&config)?;
+        print!("{}", toml::to_string(&config)?);
+        return Ok(());
+    }
+    let name = recipe.unwrap_or("train");
+    let out = args.out.clone().unwrap_or_else(|| run::free_run_dir(name));
+    if config.compare.methods.is_empty() {
+        finish(&run::train(&config, &out, &options)?)
+    } else {
+        finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out)
+    }
+}
+
+fn stored_config(dir: &std::path::Path) -> anyhow::Result<RunConfig> {
+    let path = dir.join("config.toml");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{} is no run directory: cannot read config.toml", dir.display()))
+        .code(Code::Config)?;
+    toml::from_str(&text)
+        .with_context(|| format!("{} does not fit this version", path.display()))
+        .code(Code::Config)
+}
+
+/// 0 becomes one per core on the CPU backend, one elsewhere.
+fn resolve_replicas(asked: usize) -> usize {
+    match asked {
+        0 if crate::device::BACKEND == "flex" => {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        }
+        0 => 1,
+        n => n,
+    }
+}
+
+fn finish(outcome: &run::Outcome) -> anyhow::Result<()> {
+    let summary = &outcome.summary;
+    println!("{}", table::accuracy_table(&summary.base_counts, &summary.counts));
+    println!(
+        "{} steps of {} in {:.0} s, {} without anything to learn; report: {}",
+        summary.steps,
+        summary.method,
+        summary.seconds,
+        summary.skipped_steps,
+        outcome.dir.join("report.html").display()
+    );
+    Ok(())
+}
+
+fn finish_comparison(
+    comparison: &compare::Comparison,
+    dir: &std::path::Path,
+) -> anyhow::Result<()> {
+    println!("{}", table::comparison_table(comparison));
+    println!("report: {}", dir.join("report.html").display());
+    Ok(())
+}
+
+#[allow(clippy::print_stderr, reason = "progress goes to stderr")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+#[allow(clippy::disallowed_methods, reason = "luffy-cli alone reads the environment")]
+fn options() -> anyhow::Result<RunOptions> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            // Asked twice: the last checkpoint must do.
+            #[allow(clippy::exit, reason = "the second interrupt asks for exactly this")]
+            std::process::exit(Code::Interrupted as i32);
+        }
+        say("interrupted: finishing the step and saving; interrupt again to stop at once");
+    })
+    .context("cannot listen for interrupts")?;
+    let bar = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+    Ok(RunOptions { interrupted, bar, command: std::env::args().collect() })
+}
+
+fn prepare_gsm8k(input: &std::path::Path, out: &std::path::Path) -> anyhow::Result<()> {
+    let tasks = tasks::gsm8k::prepare(input).code(Code::Input)?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let name = input.file_stem().map_or_else(|| "train".into(), std::ffi::OsStr::to_os_string);
+    let path = out.join(name).with_extension("parquet");
+    write_tasks(&path, &tasks)?;
+    println!("{} problems with demonstrations in {}", tasks.len(), path.display());
+    Ok(())
+}
+
+fn build_base(args: &BaseArgs) -> anyhow::Result<()> {
+    let recipe =
+        BaseRecipe {
+            seed: args.seed,
+            skill_steps: args.skill_steps,
+            habit_steps: args.habit_steps,
+            ..BaseRecipe::default()
+        };
+    let report = base::build(&args.out, recipe, resolve_replicas(args.replicas), &say)?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+fn recipes(name: Option<&str>) -> anyhow::Result<()> {
+    match name {
+        Some(name) => print!("{}", config::recipe_text(name).code(Code::Config)?),
+        None => {
+            for recipe in RECIPES {
+                println!("{:<20} {}", recipe.name, recipe.about);
+            }
+        }
+    }
+    Ok(())
+}

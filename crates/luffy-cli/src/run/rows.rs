@@ -1,0 +1,82 @@
+//! What goes into the logs of a run.
+
+use luffy_trainer::{EvalReport, GradedStep, StepReport};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// Version of the rows below.
+const SCHEMA: u32 = 1;
+
+/// A training step: all metrics flat beside `schema`, `kind` and `step` (steps done, from 1).
+pub(crate) fn train_row(step: u64, report: &StepReport) -> Value {
+    let mut row = Map::new();
+    row.insert("schema".into(), json!(SCHEMA));
+    row.insert("kind".into(), json!("train"));
+    row.insert("step".into(), json!(step));
+    for (name, value) in &report.values {
+        row.insert(name.clone(), json!(value));
+    }
+    Value::Object(row)
+}
+
+/// An evaluation after `step` steps. `complete` says whether all test prompts were used.
+pub(crate) fn eval_row(step: u64, report: &EvalReport, complete: bool) -> Value {
+    let accuracy: Map<String, Value> =
+        report.groups.iter().map(|(name, count)| (name.clone(), json!(count.accuracy()))).collect();
+    json!({
+        "schema": SCHEMA,
+        "kind": "eval",
+        "step": step,
+        "complete": complete,
+        "accuracy": accuracy,
+        "counts": report.groups,
+        "mean_response_len": report.mean_response_len,
+    })
+}
+
+/// One trajectory of a stored rollout.
+#[derive(Debug, Serialize)]
+pub(crate) struct RolloutRow<'a> {
+    step: u64,
+    task: &'a str,
+    prompt: &'a str,
+    member: usize,
+    policy: &'static str,
+    response: &'a str,
+    tokens: usize,
+    finish: luffy_core::FinishReason,
+    verdict: luffy_core::Outcome,
+    extracted: Option<&'a str>,
+    golds: &'a [String],
+    reward: f32,
+    advantage: f32,
+}
+
+/// Every trajectory of a step.
+pub(crate) fn rollout_rows(step: u64, graded: &GradedStep) -> Vec<RolloutRow<'_>> {
+    let mut advantages = graded.advantages.iter();
+    let mut rows = Vec::new();
+    for graded_group in &graded.groups {
+        let task = &graded_group.group.prompt.task;
+        let prompt = task.messages.last().map_or("", |message| message.content.as_str());
+        for (member, trajectory) in graded_group.group.trajectories.iter().enumerate() {
+            let verdict = &graded_group.verdicts[member];
+            rows.push(RolloutRow {
+                step,
+                task: &task.id,
+                prompt,
+                member,
+                policy: if trajectory.is_demonstrated() { "off" } else { "on" },
+                response: &trajectory.text,
+                tokens: trajectory.tokens.len(),
+                finish: trajectory.finish,
+                verdict: verdict.outcome,
+                extracted: verdict.extracted.as_deref(),
+                golds: &task.golds,
+                reward: graded_group.rewards[member],
+                advantage: advantages.next().map_or(0.0, luffy_core::TokenRuns::first),
+            });
+        }
+    }
+    rows
+}

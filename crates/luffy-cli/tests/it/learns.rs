@@ -1,0 +1,140 @@
+//! The smallest end-to-end run: a bigram policy over 8 tokens, 7 sampled answers and 1 demonstration,
+//! 60 steps. It needs every crate.
+
+use std::sync::Arc;
+
+use luffy_cli::device::device;
+use luffy_core::{
+    AdamWSettings, Behavior, CodecError, Demonstration, FinishReason, Learner, Message, Outcome,
+    Prompt, Response, Sampler, Sampling, Task, TextCodec, TokenizedDemonstration, Verdict, Verifier,
+};
+use luffy_objective::MethodConfig;
+use luffy_policy::{Bigram, ReplicaLearner};
+use luffy_rollout::Engine;
+use luffy_trainer::{Decay, Schedule, Trainer, TrainerSettings};
+
+const VOCABULARY: usize = 8;
+const END: u32 = 7;
+
+/// Token `i` is the digit `i`; 7 ends a response.
+#[derive(Debug)]
+struct Digits;
+
+impl TextCodec for Digits {
+    fn encode(&self, text: &str) -> Result<Vec<u32>, CodecError> {
+        text.chars()
+            .map(|c| c.to_digit(10).ok_or_else(|| CodecError::Tokenize(format!("no digit: {c}"))))
+            .collect()
+    }
+
+    fn decode(&self, tokens: &[u32]) -> String {
+        tokens.iter().filter_map(|token| char::from_digit(*token, 10)).collect()
+    }
+
+    fn render(&self, messages: &[Message]) -> Result<String, CodecError> {
+        Ok(messages.iter().map(|message| message.content.as_str()).collect())
+    }
+
+    fn end_tokens(&self) -> &[u32] {
+        &[END]
+    }
+}
+
+#[derive(Debug)]
+struct ExactMatch;
+
+impl Verifier for ExactMatch {
+    fn verify(&self, task: &Task, response: &Response<'_>) -> Verdict {
+        let right = response.finish == FinishReason::Stop && task.golds[0] == response.text;
+        let outcome = if right { Outcome::Correct } else { Outcome::Incorrect };
+        Verdict { outcome, extracted: Some(response.text.to_owned()), work: 1 }
+    }
+}
+
+/// Prompt `0`, answer `2 4 6 end`: one path of 8^4.
+fn prompt(index: u64) -> Arc<Prompt> {
+    let task = Task {
+        id: format!("toy:{index}"),
+        source: "toy".into(),
+        messages: vec![Message::user("0")],
+        golds: vec!["246".into()],
+        demonstrations: vec![Demonstration { text: "246".into(), behavior_probs: None }],
+        extra: serde_json::Map::new(),
+    };
+    let demonstration = TokenizedDemonstration {
+        tokens: vec![2, 4, 6, END],
+        text: "246".into(),
+        behavior: Behavior::One,
+        finish: FinishReason::Stop,
+    };
+    Arc::new(Prompt { task, index, tokens: vec![0].into(), demonstrations: vec![demonstration] })
+}
+
+fn trainer(method: &str, replicas: usize) -> Trainer {
+    let device = device();
+    let model = Bigram::new(VOCABULARY, &device);
+    let adamw = AdamWSettings { weight_decay: 0.0, ..AdamWSettings::default() };
+    let first = ReplicaLearner::new(model.clone(), &device, adamw);
+    let codec: Arc<dyn TextCodec> = Arc::new(Digits);
+    let sampler = || -> Box<dyn Sampler> {
+        Box::new(Engine::new(model.clone(), Arc::clone(&codec), device.clone(), 64))
+    };
+    let learner = || -> Box<dyn Learner> { Box::new(first.replica()) };
+    let settings = TrainerSettings {
+        seed: 3,
+        n_steps: 60,
+        schedule: Schedule { lr: 0.1, warmup_steps: 0, decay: Decay::Constant },
+        sampling: Sampling::temperature(1.0),
+        max_response_len: 5,
+        sample_unit_prompts: 1,
+        learn_unit_prompts: 1,
+    };
+    let method = MethodConfig::by_name(method).expect("a method").build();
+    let grader = Arc::new(|verdict: &Verdict| {
+        Some(if verdict.outcome == Outcome::Correct { 1.0 } else { 0.0 })
+    });
+    let parts = (
+        (0..replicas).map(|_| sampler()).collect::<Vec<_>>(),
+        (0..replicas).map(|_| learner()).collect::<Vec<_>>(),
+    );
+    Trainer::new(settings, method, Arc::new(ExactMatch), grader, parts).expect("the parts fit")
+}
+
+/// Trains and gives the on-policy reward of the last ten steps and the first and last probability of the
+/// demonstrated tokens.
+fn learn(method: &str, replicas: usize) -> (f64, f64, f64) {
+    let mut trainer = trainer(method, replicas);
+    let prompts: Vec<_> = (0..4).map(prompt).collect();
+    let (mut rewards, mut probs) = (Vec::new(), Vec::new());
+    for step in 0..60 {
+        let outcome = trainer.step(step, &prompts).expect("a step");
+        rewards.extend(outcome.report.get("on_off_metrics/on_score"));
+        probs.extend(outcome.report.get("actor/off_policy_prob"));
+    }
+    let late = rewards[rewards.len() - 10..].iter().sum::<f64>() / 10.0;
+    (late, probs[0], *probs.last().expect("a step with signal"))
+}
+
+#[test]
+fn a_demonstration_is_learned() {
+    let (reward, first, last) = learn("luffy", 1);
+    // A uniform policy gives each token 1/8.
+    assert!((first - 0.125).abs() < 1e-3, "{first}");
+    assert!(last > 0.8, "probability of demonstrated tokens: {last}");
+    assert!(reward > 0.8, "on-policy reward of the last ten steps: {reward}");
+}
+
+#[test]
+fn without_the_demonstration_nothing_is_found() {
+    let mut trainer = trainer("grpo", 1);
+    let outcome = trainer.step(0, &[prompt(0)]).expect("a step");
+    // 8 draws of a path with probability 8^-4: all fail, no spread, no update.
+    assert_eq!(outcome.report.get("batch/skipped"), Some(1.0));
+}
+
+#[test]
+fn two_replicas_learn_the_same_to_the_last_bit() {
+    let (one, two) = (learn("luffy", 1), learn("luffy", 2));
+    assert_eq!(one.0.to_bits(), two.0.to_bits());
+    assert_eq!(one.2.to_bits(), two.2.to_bits());
+}

@@ -1,0 +1,4 @@
+//! The program from outside, in reading order.
+
+mod learns; // every crate together: a demonstration is learned
+mod resume; // killed at any moment, a run continues to the same bytes

@@ -1,0 +1,389 @@
+//! A Hugging Face tokenizer with its chat template.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use luffy_core::{CodecError, Message, TextCodec};
+use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
+
+use crate::template::ChatTemplate;
+use crate::{DataError, columns};
+
+/// `tokenizer.json` and a chat template, used as transformers uses them.
+///
+/// Encoding adds no special tokens and recognises those in the text; decoding keeps special tokens and
+/// cleans nothing up.
+#[derive(Debug)]
+pub struct HfCodec {
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    end_tokens: Vec<u32>,
+}
+
+/// What a model folder says about text, as read.
+pub(crate) struct CodecFiles<'a> {
+    /// Named in messages.
+    pub(crate) dir: &'a Path,
+    pub(crate) tokenizer: Vec<u8>,
+    pub(crate) tokenizer_config: Map<String, Value>,
+    pub(crate) generation_config: Map<String, Value>,
+    pub(crate) config: Map<String, Value>,
+    /// Where the template comes from, and its text.
+    pub(crate) template: Option<(String, String)>,
+}
+
+impl HfCodec {
+    /// Reads the codec of a model folder: `tokenizer.json`, and where they exist `tokenizer_config.json`,
+    /// `generation_config.json`, `config.json` and `chat_template.jinja`.
+    ///
+    /// `template` is the text of a chat template that replaces the model's own; without it
+    /// `chat_template.jinja` comes before the `chat_template` of `tokenizer_config.json`.
+    ///
+    /// End tokens are the tokenizer's `eos_token` (the reference writes it after a demonstration), then
+    /// `eos_token_id` of the generation settings, else of the model settings.
+    ///
+    /// # Errors
+    /// If a file is missing, broken or contradicts another, if the template does not compile, or if no
+    /// end token or no template is there.
+    pub fn open(dir: &Path, template: Option<&str>) -> Result<Self, DataError> {
+        let tokenizer_config = read_object(&dir.join("tokenizer_config.json"))?;
+        let path = dir.join("chat_template.jinja");
+        let template = match template {
+            Some(text) => Some(("the settings".to_owned(), text.to_owned())),
+            None => match read_optional(&path)? {
+                Some(bytes) => {
+                    let text = String::from_utf8(bytes)
+                        .map_err(|_| tokenizer_error(&path, "the template is not UTF-8".into()))?;
+                    Some((path.display().to_string(), text))
+                }
+                None => own_template(dir, &tokenizer_config)?,
+            },
+        };
+        let path = dir.join("tokenizer.json");
+        Self::new(CodecFiles {
+            dir,
+            tokenizer: fs::read(&path).map_err(|e| DataError::read(&path, e))?,
+            tokenizer_config,
+            generation_config: read_object(&dir.join("generation_config.json"))?,
+            config: read_object(&dir.join("config.json"))?,
+            template,
+        })
+    }
+
+    pub(crate) fn new(files: CodecFiles<'_>) -> Result<Self, DataError> {
+        let path = files.dir.join("tokenizer.json");
+        let broken = |e: tokenizers::Error| tokenizer_error(&path, e.to_string());
+        let mut tokenizer = Tokenizer::from_bytes(&files.tokenizer).map_err(broken)?;
+        // A file may carry the limits it was last used with; transformers switches them off as well.
+        tokenizer.with_truncation(None).map_err(broken)?;
+        tokenizer.with_padding(None);
+        let special_tokens = special_tokens(&files)?;
+        check_added_tokens(&files, &tokenizer)?;
+        let end_tokens = end_tokens(&files, &tokenizer, &special_tokens)?;
+        let Some((origin, source)) = files.template else {
+            let message = "the model has no chat template; give one in the settings";
+            return Err(tokenizer_error(files.dir, message.into()));
+        };
+        let template = ChatTemplate::new(&source, special_tokens)
+            .map_err(|e| DataError::Template { origin, message: format!("{e:#}") })?;
+        Ok(Self { tokenizer, template, end_tokens })
+    }
+
+    /// The conversation as text, with or without the opening of the answer.
+    ///
+    /// # Errors
+    /// If the template fails or refuses the conversation.
+    pub fn render_with(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, CodecError> {
+        self.template
+            .render(messages, add_generation_prompt)
+            .map_err(|e| CodecError::Render(format!("{e:#}")))
+    }
+
+    /// Number of tokens, added ones included. A model's embedding may have more rows.
+    pub fn vocabulary_len(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// The id of `token`, if it is one token.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+}
+
+impl TextCodec for HfCodec {
+    fn encode(&self, text: &str) -> Result<Vec<u32>, CodecError> {
+        let encoding = self.tokenizer.encode_fast(text, false);
+        Ok(encoding.map_err(|e| CodecError::Tokenize(e.to_string()))?.get_ids().to_vec())
+    }
+
+    fn decode(&self, tokens: &[u32]) -> String {
+        self.tokenizer.decode(tokens, false).unwrap_or_default()
+    }
+
+    fn render(&self, messages: &[Message]) -> Result<String, CodecError> {
+        self.render_with(messages, true)
+    }
+
+    fn end_tokens(&self) -> &[u32] {
+        &self.end_tokens
+    }
+}
+
+fn tokenizer_error(path: &Path, message: String) -> DataError {
+    DataError::Tokenizer { path: path.to_owned(), message }
+}
+
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, DataError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DataError::read(path, error)),
+    }
+}
+
+/// A JSON object, empty if the file is not there.
+fn read_object(path: &Path) -> Result<Map<String, Value>, DataError> {
+    let Some(bytes) = read_optional(path)? else { return Ok(Map::new()) };
+    serde_json::from_slice(&bytes).map_err(|error| DataError::Json {
+        path: path.to_owned(),
+        line: None,
+        message: error.to_string(),
+    })
+}
+
+/// The template of `tokenizer_config.json`: a text, or named texts of which `default` is taken.
+fn own_template(
+    dir: &Path,
+    config: &Map<String, Value>,
+) -> Result<Option<(String, String)>, DataError> {
+    let path = dir.join("tokenizer_config.json");
+    let named = |item: &Value| (item["name"] == "default").then(|| item["template"].clone());
+    let template = match config.get("chat_template") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(items)) => items.iter().find_map(named).unwrap_or(Value::Null),
+        Some(other) => other.clone(),
+    };
+    match template {
+        Value::String(text) => Ok(Some((path.display().to_string(), text))),
+        other => {
+            let found = columns::describe(&other);
+            let message = format!(
+                "chat_template: expected a text or texts with one named default, found {found}"
+            );
+            Err(tokenizer_error(&path, message))
+        }
+    }
+}
+
+/// The special tokens a template may name: `bos_token` and so on that are set.
+fn special_tokens(files: &CodecFiles<'_>) -> Result<Map<String, Value>, DataError> {
+    let mut tokens = Map::new();
+    for (name, value) in &files.tokenizer_config {
+        if !name.ends_with("_token") || name.starts_with("add_") {
+            continue;
+        }
+        // A token is its text or, in older files, a struct around it.
+        let content = value.get("content").unwrap_or(value);
+        match content {
+            Value::String(_) => {
+                tokens.insert(name.clone(), content.clone());
+            }
+            Value::Null | Value::Bool(_) => {}
+            other => {
+                let found = columns::describe(other);
+                let message = format!("{name}: expected the text of a token, found {found}");
+                return Err(tokenizer_error(&files.dir.join("tokenizer_config.json"), message));
+            }
+        }
+    }
+    if let Some(more) = files.tokenizer_config.get("additional_special_tokens") {
+        tokens.insert("additional_special_tokens".into(), more.clone());
+    }
+    Ok(tokens)
+}
+
+/// transformers adds the tokens that only `tokenizer_config.json` knows; here they must be in
+/// `tokenizer.json`, as every file it has saved since 2023 does it.
+fn check_added_tokens(files: &CodecFiles<'_>, tokenizer: &Tokenizer) -> Result<(), DataError> {
+    let added = files.tokenizer_config.get("added_tokens_decoder").and_then(Value::as_object);
+    for (id, token) in added.into_iter().flatten() {
+        let content = token["content"].as_str().unwrap_or_default();
+        let known = tokenizer.token_to_id(content);
+        if known.map(|known| known.to_string()).as_ref() != Some(id) {
+            let known =
+                known.map_or("does not have it".into(), |known| format!("has it as {known}"));
+            let message = format!(
+                "added_tokens_decoder says that {content:?} is token {id}, tokenizer.json {known}; save \
+                 the tokenizer again with a recent transformers"
+            );
+            return Err(tokenizer_error(&files.dir.join("tokenizer_config.json"), message));
+        }
+    }
+    Ok(())
+}
+
+fn end_tokens(
+    files: &CodecFiles<'_>,
+    tokenizer: &Tokenizer,
+    special_tokens: &Map<String, Value>,
+) -> Result<Vec<u32>, DataError> {
+    let mut ids = Vec::new();
+    if let Some(token) = special_tokens.get("eos_token").and_then(Value::as_str) {
+        ids.push(tokenizer.token_to_id(token).ok_or_else(|| {
+            let message = format!("eos_token {token:?} is not in tokenizer.json");
+            tokenizer_error(&files.dir.join("tokenizer_config.json"), message)
+        })?);
+    }
+    let configs =
+        [("generation_config.json", &files.generation_config), ("config.json", &files.config)];
+    for (name, config) in configs {
+        let value = match config.get("eos_token_id") {
+            None | Some(Value::Null) => continue,
+            Some(value) => value,
+        };
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for item in items {
+            let id = item.as_u64().and_then(|id| u32::try_from(id).ok());
+            let id = id.filter(|id| tokenizer.id_to_token(*id).is_some()).ok_or_else(|| {
+                let found = columns::describe(item);
+                let message = format!(
+                    "eos_token_id: expected the id of one of the {} tokens, found {found}",
+                    tokenizer.get_vocab_size(true)
+                );
+                tokenizer_error(&files.dir.join(name), message)
+            })?;
+            ids.push(id);
+        }
+        // Generation follows its own settings; the model's count only where there are none.
+        break;
+    }
+    let mut unique = Vec::new();
+    for id in ids {
+        if !unique.contains(&id) {
+            unique.push(id);
+        }
+    }
+    if unique.is_empty() {
+        let message = "no end token: set eos_token_id in generation_config.json".to_owned();
+        return Err(tokenizer_error(files.dir, message));
+    }
+    Ok(unique)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::addition;
+
+    /// Writes the addition codec's files, changes one, and opens the folder.
+    fn check(file: &str, content: Option<&str>, template: Option<&str>) -> Result<HfCodec, String> {
+        let dir = tempfile::tempdir().unwrap();
+        addition::write_side_files(dir.path()).unwrap();
+        match content {
+            Some(content) => fs::write(dir.path().join(file), content).unwrap(),
+            None => fs::remove_file(dir.path().join(file)).unwrap(),
+        }
+        HfCodec::open(dir.path(), template)
+            .map_err(|e| e.to_string().replace(&dir.path().display().to_string(), "DIR"))
+    }
+
+    #[test]
+    fn end_tokens_begin_with_the_tokenizers_own() {
+        let codec = check("generation_config.json", Some(r#"{"eos_token_id":[0,2,1]}"#), None);
+        assert_eq!(codec.unwrap().end_tokens(), [2, 0, 1]);
+        let config = r#"{"eos_token":{"content":"<|endoftext|>"}}"#;
+        assert_eq!(
+            check("tokenizer_config.json", Some(config), None).unwrap().end_tokens(),
+            [0, 2]
+        );
+        // Without generation settings the model's own eos_token_id counts, which is <|im_end|> too.
+        let codec = check("generation_config.json", None, None).unwrap();
+        assert_eq!(codec.end_tokens(), [2]);
+    }
+
+    #[test]
+    fn a_template_comes_from_settings_then_jinja_then_config() {
+        let text = |codec: HfCodec| codec.render(&[Message::user("1")]).unwrap();
+        let config = r#"{"eos_token":"<|im_end|>","chat_template":[{"name":"tool_use","template":"x"},
+            {"name":"default","template":"{{ eos_token }}{{ pad_token }}"}]}"#;
+        let own = "<|im_start|>user\n1<|im_end|>\n<|im_start|>assistant\n";
+        assert_eq!(
+            text(check("tokenizer_config.json", Some(config), Some("mine")).unwrap()),
+            "mine"
+        );
+        assert_eq!(text(check("tokenizer_config.json", Some(config), None).unwrap()), own);
+        let dir = tempfile::tempdir().unwrap();
+        addition::write_side_files(dir.path()).unwrap();
+        fs::remove_file(dir.path().join("chat_template.jinja")).unwrap();
+        fs::write(dir.path().join("tokenizer_config.json"), config).unwrap();
+        assert_eq!(text(HfCodec::open(dir.path(), None).unwrap()), "<|im_end|>");
+    }
+
+    #[test]
+    fn limits_stored_in_the_tokenizer_are_ignored() {
+        let mut json: Value = serde_json::from_str(&addition::tokenizer_json()).unwrap();
+        json["truncation"] = serde_json::json!({
+            "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0
+        });
+        let codec = check("tokenizer.json", Some(&json.to_string()), None).unwrap();
+        assert_eq!(codec.encode("12345").unwrap().len(), 5);
+    }
+
+    #[test]
+    fn unknown_ids_decode_to_nothing() {
+        assert_eq!(addition::codec().decode(&[11, 9999, 12]), "12");
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_remedy() {
+        let cases = [
+            ("tokenizer.json", None, "cannot read DIR/tokenizer.json: No such file or directory"),
+            ("tokenizer.json", Some("{}"), "DIR/tokenizer.json: "),
+            ("config.json", Some("{"), "DIR/config.json: not valid JSON: EOF"),
+            (
+                "chat_template.jinja",
+                None,
+                "DIR: the model has no chat template; give one in the settings",
+            ),
+            (
+                "chat_template.jinja",
+                Some("{% if %}"),
+                "chat template from DIR/chat_template.jinja: ",
+            ),
+            (
+                "tokenizer_config.json",
+                Some(r#"{"eos_token":"</s>"}"#),
+                "DIR/tokenizer_config.json: eos_token \"</s>\" is not in tokenizer.json",
+            ),
+            (
+                "tokenizer_config.json",
+                Some(r#"{"added_tokens_decoder":{"7":{"content":"<think>"}}}"#),
+                "DIR/tokenizer_config.json: added_tokens_decoder says that \"<think>\" is token 7, \
+                 tokenizer.json has it as 3",
+            ),
+            (
+                "generation_config.json",
+                Some(r#"{"eos_token_id":99}"#),
+                "DIR/generation_config.json: eos_token_id: expected the id of one of the 24 tokens, found \
+                 the number 99",
+            ),
+        ];
+        for (file, content, expected) in cases {
+            let error = check(file, content, None).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("tokenizer.json"), addition::tokenizer_json()).unwrap();
+        let error = HfCodec::open(dir.path(), Some("x")).unwrap_err().to_string();
+        assert!(
+            error.ends_with("no end token: set eos_token_id in generation_config.json"),
+            "{error}"
+        );
+    }
+}

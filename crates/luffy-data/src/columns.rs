@@ -1,0 +1,371 @@
+//! One record of a data file, whatever the file format, to one task.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use luffy_core::{Demonstration, Message, Task};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{DataError, Position};
+
+/// What the columns are called. The defaults are LUFFY's and TRL's names.
+///
+/// A name that differs from its default must occur in the file: a misspelt one is an error and not a
+/// file without demonstrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ColumnNames {
+    /// The conversation: a list of `{role, content}`, or a string that becomes one user message.
+    pub prompt: String,
+    /// Name of the data set, a string.
+    pub source: String,
+    /// The struct that holds the gold answer.
+    pub reward_model: String,
+    /// The gold answer within `reward_model`: a string, or a list of strings that all count as right.
+    pub ground_truth: String,
+    /// Gold answer of files without `reward_model`, the same types.
+    pub answer: String,
+    /// Gold answer of files without `reward_model` and `answer`, the same types.
+    pub solution: String,
+    /// The demonstration: null, a list of at most one `{role, content}`, or a string.
+    pub target: String,
+    /// Demonstration of files without `target`, the same types.
+    pub completion: String,
+    /// Further demonstrations: null or a list of strings.
+    pub target_list: String,
+    /// Probability of each token of `target` and of its end token: null or a list of numbers.
+    pub target_probs: String,
+    /// The struct with `index`, `split` and, in built-in tasks, `level`.
+    pub extra_info: String,
+}
+
+impl Default for ColumnNames {
+    fn default() -> Self {
+        Self {
+            prompt: "prompt".into(),
+            source: "data_source".into(),
+            reward_model: "reward_model".into(),
+            ground_truth: "ground_truth".into(),
+            answer: "answer".into(),
+            solution: "solution".into(),
+            target: "target".into(),
+            completion: "completion".into(),
+            target_list: "target_lst".into(),
+            target_probs: "target_ds_qwen_7b_probs".into(),
+            extra_info: "extra_info".into(),
+        }
+    }
+}
+
+impl ColumnNames {
+    /// The top-level names that differ from their defaults.
+    fn overridden(&self) -> Vec<&str> {
+        let default = Self::default();
+        [
+            (&self.prompt, &default.prompt),
+            (&self.source, &default.source),
+            (&self.reward_model, &default.reward_model),
+            (&self.answer, &default.answer),
+            (&self.solution, &default.solution),
+            (&self.target, &default.target),
+            (&self.completion, &default.completion),
+            (&self.target_list, &default.target_list),
+            (&self.target_probs, &default.target_probs),
+            (&self.extra_info, &default.extra_info),
+        ]
+        .into_iter()
+        .filter(|(name, default)| name != default)
+        .map(|(name, _)| name.as_str())
+        .collect()
+    }
+}
+
+/// Turns the records of one file into tasks and remembers which columns occurred.
+pub(crate) struct RecordReader<'a> {
+    path: &'a Path,
+    columns: &'a ColumnNames,
+    seen: BTreeSet<String>,
+    tasks: Vec<Task>,
+}
+
+impl<'a> RecordReader<'a> {
+    pub(crate) fn new(path: &'a Path, columns: &'a ColumnNames) -> Self {
+        Self { path, columns, seen: BTreeSet::new(), tasks: Vec::new() }
+    }
+
+    /// Adds the record at `position`.
+    pub(crate) fn push(
+        &mut self,
+        position: Position,
+        record: Map<String, Value>,
+    ) -> Result<(), DataError> {
+        for name in record.keys() {
+            if !self.seen.contains(name) {
+                self.seen.insert(name.clone());
+            }
+        }
+        let task = Record { path: self.path, position, fields: record }.into_task(self.columns)?;
+        self.tasks.push(task);
+        Ok(())
+    }
+
+    /// All tasks, if there are any and every column asked for by name occurred.
+    pub(crate) fn finish(self) -> Result<Vec<Task>, DataError> {
+        if self.tasks.is_empty() {
+            return Err(DataError::Empty { path: self.path.to_owned() });
+        }
+        for name in self.columns.overridden() {
+            if !self.seen.contains(name) {
+                return Err(DataError::NoSuchColumn {
+                    path: self.path.to_owned(),
+                    column: name.to_owned(),
+                    present: list(self.seen.iter()),
+                });
+            }
+        }
+        Ok(self.tasks)
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+const TEXTS: &str = "a string or a non-empty list of strings";
+const MESSAGES: &str = "a string or a non-empty list of messages";
+const TARGET: &str = "null, a string or a list of at most one message";
+
+struct Record<'a> {
+    path: &'a Path,
+    position: Position,
+    fields: Map<String, Value>,
+}
+
+impl Record<'_> {
+    fn into_task(mut self, names: &ColumnNames) -> Result<Task, DataError> {
+        let messages = self.prompt(&names.prompt)?;
+        let (golds, demonstrations) = self.golds_and_demonstrations(names)?;
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let source = match self.take(&names.source) {
+            None => self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Some(Value::String(source)) => source,
+            Some(other) => return Err(self.wrong(&names.source, "a string", &other)),
+        };
+        // Evaluation groups by `level`, which LUFFY's schema has room for only inside `extra_info`.
+        if !self.fields.contains_key("level")
+            && let Some(Value::Object(info)) = self.fields.get(&names.extra_info)
+            && let Some(level) = info.get("level").filter(|level| !level.is_null()).cloned()
+        {
+            self.fields.insert("level".into(), level);
+        }
+        let id = format!("{file}:{}", self.position.number());
+        Ok(Task { id, source, messages, golds, demonstrations, extra: self.fields })
+    }
+
+    /// Removes a cell; null counts as absent.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        // `shift_remove` keeps the other columns in file order.
+        self.fields.shift_remove(name).filter(|value| !value.is_null())
+    }
+
+    fn prompt(&mut self, name: &str) -> Result<Vec<Message>, DataError> {
+        let Some(value) = self.fields.shift_remove(name) else {
+            return Err(self.absent(name, MESSAGES));
+        };
+        match value {
+            Value::String(text) if !text.is_empty() => Ok(vec![Message::user(text)]),
+            Value::Array(items) if !items.is_empty() => {
+                let messages = items.into_iter().enumerate();
+                messages.map(|(i, item)| self.message(&format!("{name}[{i}]"), item)).collect()
+            }
+            other => Err(self.wrong(name, MESSAGES, &other)),
+        }
+    }
+
+    fn golds_and_demonstrations(
+        &mut self,
+        names: &ColumnNames,
+    ) -> Result<(Vec<String>, Vec<Demonstration>), DataError> {
+        let golds = self.golds(names)?;
+        let mut demonstrations = Vec::new();
+        let target_name =
+            [&names.target, &names.completion].into_iter().find(|name| self.has(name)).cloned();
+        if let Some(name) = target_name {
+            let target = self.take(&name).expect("the column is there and not null");
+            demonstrations.extend(self.target(&name, target)?);
+        } else {
+            self.take(&names.target);
+        }
+        if let Some(value) = self.take(&names.target_probs) {
+            let probs = self.probabilities(&names.target_probs, value)?;
+            match demonstrations.first_mut() {
+                Some(first) => first.behavior_probs = Some(probs),
+                None if probs.is_empty() => {}
+                None => {
+                    let found = format!("{} probabilities", probs.len());
+                    let expected = "null, as the row has no demonstration";
+                    return Err(self.error(&names.target_probs, expected, found));
+                }
+            }
+        }
+        if let Some(value) = self.take(&names.target_list) {
+            for text in self.texts(&names.target_list, value, "null or a list of strings")? {
+                // Files list the first target again among the further ones; a trace counts once.
+                let known = demonstrations.iter().any(|other| other.text == text);
+                if !known && !text.is_empty() {
+                    demonstrations.push(Demonstration { text, behavior_probs: None });
+                }
+            }
+        }
+        match golds {
+            Some(golds) => Ok((golds, demonstrations)),
+            // A prompt with a completion and no gold is data to imitate, not to grade.
+            None if !demonstrations.is_empty() && !self.has(&names.reward_model) => {
+                Ok((Vec::new(), demonstrations))
+            }
+            None => {
+                let name = format!("{}.{}", names.reward_model, names.ground_truth);
+                Err(self.absent(&name, TEXTS))
+            }
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// The gold answers; `None` if no column holds any. The rest of `reward_model` stays in the record.
+    fn golds(&mut self, names: &ColumnNames) -> Result<Option<Vec<String>>, DataError> {
+        if let Some(group) = self.fields.get_mut(&names.reward_model).filter(|v| !v.is_null()) {
+            let name = format!("{}.{}", names.reward_model, names.ground_truth);
+            let Value::Object(fields) = group else {
+                let found = describe(group);
+                return Err(self.error(&names.reward_model, "a struct", found));
+            };
+            let gold = fields.shift_remove(&names.ground_truth).unwrap_or(Value::Null);
+            let present = list(fields.keys());
+            if gold.is_null() {
+                let found = format!("nothing; the other fields are {present}");
+                return Err(self.error(&name, TEXTS, found));
+            }
+            return self.texts(&name, gold, TEXTS).map(Some);
+        }
+        for name in [&names.answer, &names.solution] {
+            if let Some(gold) = self.take(name) {
+                return self.texts(name, gold, TEXTS).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn texts(
+        &self,
+        name: &str,
+        value: Value,
+        expected: &'static str,
+    ) -> Result<Vec<String>, DataError> {
+        match value {
+            Value::String(text) => Ok(vec![text]),
+            Value::Array(items) if !items.is_empty() || expected != TEXTS => items
+                .into_iter()
+                .enumerate()
+                .map(|(i, item)| match item {
+                    Value::String(text) => Ok(text),
+                    other => Err(self.wrong(&format!("{name}[{i}]"), "a string", &other)),
+                })
+                .collect(),
+            other => Err(self.wrong(name, expected, &other)),
+        }
+    }
+
+    /// The trace of a target cell. An empty list and an empty text mean that there is none: the
+    /// reference treats such a group as on-policy.
+    fn target(&self, name: &str, value: Value) -> Result<Option<Demonstration>, DataError> {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Array(mut items) if items.len() <= 1 => match items.pop() {
+                None => return Ok(None),
+                Some(item) => self.message(&format!("{name}[0]"), item)?.content,
+            },
+            other => return Err(self.wrong(name, TARGET, &other)),
+        };
+        Ok((!text.is_empty()).then_some(Demonstration { text, behavior_probs: None }))
+    }
+
+    fn probabilities(&self, name: &str, value: Value) -> Result<Vec<f32>, DataError> {
+        let Value::Array(items) = value else {
+            return Err(self.wrong(name, "null or a list of numbers", &value));
+        };
+        let numbers = items.into_iter().enumerate();
+        numbers
+            .map(|(i, item)| match item.as_f64() {
+                Some(number) => Ok(number as f32),
+                None => Err(self.wrong(&format!("{name}[{i}]"), "a number", &item)),
+            })
+            .collect()
+    }
+
+    /// A message by field name. Further fields that hold something are refused: a conversation that
+    /// is rendered without them is another conversation.
+    fn message(&self, name: &str, value: Value) -> Result<Message, DataError> {
+        let Value::Object(mut fields) = value else {
+            return Err(self.wrong(name, "a message {role, content}", &value));
+        };
+        let mut text = |field: &str| match fields.shift_remove(field) {
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => Err(self.wrong(&format!("{name}.{field}"), "a string", &other)),
+            None => Err(self.error(&format!("{name}.{field}"), "a string", "nothing".into())),
+        };
+        let message = Message { role: text("role")?, content: text("content")? };
+        match fields.iter().find(|(_, value)| !value.is_null()) {
+            None => Ok(message),
+            Some((field, value)) => Err(self.wrong(
+                &format!("{name}.{field}"),
+                "only the fields role and content",
+                value,
+            )),
+        }
+    }
+
+    fn absent(&self, column: &str, expected: &'static str) -> DataError {
+        let found = format!("nothing; the other columns are {}", list(self.fields.keys()));
+        self.error(column, expected, found)
+    }
+
+    fn wrong(&self, column: &str, expected: &'static str, value: &Value) -> DataError {
+        self.error(column, expected, describe(value))
+    }
+
+    fn error(&self, column: &str, expected: &'static str, found: String) -> DataError {
+        DataError::Column {
+            path: self.path.to_owned(),
+            position: self.position,
+            column: column.to_owned(),
+            expected,
+            found,
+        }
+    }
+}
+
+/// The type of a value in words, with its size or a short excerpt.
+pub(crate) fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(value) => format!("the boolean {value}"),
+        Value::Number(value) => format!("the number {value}"),
+        Value::String(text) if text.is_empty() => "an empty string".into(),
+        Value::String(text) => {
+            let excerpt: String = text.chars().take(40).collect();
+            let dots = if excerpt.len() < text.len() { ".." } else { "" };
+            format!("the string {excerpt:?}{dots}")
+        }
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::Object(fields) => {
+            format!(
+                "a struct with the fields {}",
+                fields.keys().cloned().collect::<Vec<_>>().join(", ")
+            )
+        }
+    }
+}

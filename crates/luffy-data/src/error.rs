@@ -1,0 +1,180 @@
+//! Everything that can be wrong with files, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use luffy_core::CodecError;
+
+use crate::AdmissionReport;
+
+/// Where in a file a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// Row of a parquet file, counted from 0 as pandas does.
+    Row(u64),
+    /// Line of a text file, counted from 1 as editors do.
+    Line(u64),
+}
+
+impl Position {
+    /// The bare number, as it stands in [`luffy_core::Task::id`].
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Row(number) | Self::Line(number) => number,
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Row(row) => write!(f, "row {row}"),
+            Self::Line(line) => write!(f, "line {line}"),
+        }
+    }
+}
+
+/// Why data, a tokenizer or a chat template could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The name of a data file says nothing known about its format.
+    #[error("{}: expected a file name ending in .parquet or .jsonl", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not parquet, is damaged, or is compressed in a way that is not built in.
+    #[error("{}: {message}; readable are uncompressed and snappy parquet files", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the parquet reader or writer said.
+        message: String,
+    },
+    /// A line or file is not JSON.
+    #[error("{}{}: not valid JSON: {message}", path.display(), line.map(|n| format!(": line {n}")).unwrap_or_default())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; absent where the whole file is one value.
+        line: Option<u64>,
+        /// What the parser said.
+        message: String,
+    },
+    /// The file has no rows.
+    #[error("{}: no rows in the file", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A cell is missing or of the wrong type.
+    #[error("{}: {position}: column `{column}`: expected {expected}, found {found}", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// The row or line.
+        position: Position,
+        /// The cell as a path, `prompt[1].role` say.
+        column: String,
+        /// What the format asks for.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A column that was asked for by name is in no row.
+    #[error("{}: column `{column}`, named in the column settings, is in no row; the columns are {present}", path.display())]
+    NoSuchColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name asked for.
+        column: String,
+        /// The names that are there.
+        present: String,
+    },
+    /// A task has no place in the parquet schema.
+    #[error("task {task} cannot be written: {problem}")]
+    Unwritable {
+        /// The task's id.
+        task: String,
+        /// What does not fit, and the remedy.
+        problem: &'static str,
+    },
+    /// A tokenizer file is missing something or contradicts another.
+    #[error("{}: {message}", path.display())]
+    Tokenizer {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        message: String,
+    },
+    /// The chat template does not compile.
+    #[error("chat template from {origin}: {message}")]
+    Template {
+        /// Where the template comes from.
+        origin: String,
+        /// What the template engine said.
+        message: String,
+    },
+    /// The text of a task could not be rendered or tokenised.
+    #[error("task {task}: {source}")]
+    Codec {
+        /// The task's id.
+        task: String,
+        /// What failed.
+        source: CodecError,
+    },
+    /// Recorded probabilities do not cover the demonstration.
+    #[error(
+        "task {task}: {found} recorded probabilities for a demonstration of {expected} tokens, end token \
+         included; they belong to another tokenizer or template, drop the column or tokenise as it was made"
+    )]
+    ProbabilityCount {
+        /// The task's id.
+        task: String,
+        /// Tokens of the demonstration with its end token.
+        expected: usize,
+        /// Probabilities in the row.
+        found: usize,
+    },
+    /// A recorded probability is no probability.
+    #[error("task {task}: recorded probability {index} is {value}, expected above 0 and at most 1")]
+    Probability {
+        /// The task's id.
+        task: String,
+        /// Position of the token.
+        index: usize,
+        /// What is recorded.
+        value: f32,
+    },
+    /// A codec without end tokens cannot end a demonstration.
+    #[error("the codec names no end token; set eos_token_id in generation_config.json")]
+    NoEndToken,
+    /// Not one prompt is left to train on.
+    #[error("no prompt was admitted\n{0}")]
+    NoPrompts(Box<AdmissionReport>),
+}
+
+impl DataError {
+    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Io { action: "read", path: path.to_owned(), source }
+    }
+
+    pub(crate) fn write(path: &Path, source: io::Error) -> Self {
+        Self::Io { action: "write", path: path.to_owned(), source }
+    }
+
+    pub(crate) fn codec(task: &str, source: CodecError) -> Self {
+        Self::Codec { task: task.to_owned(), source }
+    }
+}

@@ -1,0 +1,89 @@
+//! Parquet files, through the record interface and without arrow.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use luffy_core::Task;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+use serde_json::{Map, Number, Value};
+
+use crate::columns::RecordReader;
+use crate::{ColumnNames, DataError, Position};
+
+/// Reads a parquet file, one row at a time.
+pub(crate) fn read(path: &Path, columns: &ColumnNames) -> Result<Vec<Task>, DataError> {
+    let damaged = |message: String| DataError::Parquet { path: path.to_owned(), message };
+    let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+    let file = SerializedFileReader::new(file).map_err(|e| damaged(e.to_string()))?;
+    let mut rows = file.get_row_iter(None).map_err(|e| damaged(e.to_string()))?;
+    let promised = file.metadata().file_metadata().num_rows();
+    let mut reader = RecordReader::new(path, columns);
+    let mut position = 0;
+    loop {
+        // The record reader asserts what a well-formed file holds; a damaged one is bad input here.
+        let row = catch_unwind(AssertUnwindSafe(|| rows.next()));
+        let row = row.unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+            let message = message.unwrap_or("the parquet reader gave up").to_owned();
+            Some(Err(parquet::errors::ParquetError::General(message)))
+        });
+        let Some(row) = row else { break };
+        let row = row.map_err(|e| damaged(format!("row {position}: {e}")))?;
+        reader.push(Position::Row(position), record(row))?;
+        position += 1;
+    }
+    if i64::try_from(position) != Ok(promised) {
+        return Err(damaged(format!("{position} rows found, the file promises {promised}")));
+    }
+    reader.finish()
+}
+
+fn record(row: Row) -> Map<String, Value> {
+    row.into_columns().into_iter().map(|(name, field)| (name, json(field))).collect()
+}
+
+/// A cell as JSON. Numbers that JSON has no notation for become their names, dates and decimals their
+/// text, bytes that are no UTF-8 a list of numbers: nothing turns into null.
+fn json(field: Field) -> Value {
+    match field {
+        Field::Null => Value::Null,
+        Field::Bool(value) => Value::Bool(value),
+        Field::Byte(value) => value.into(),
+        Field::Short(value) => value.into(),
+        Field::Int(value) => value.into(),
+        Field::Long(value) => value.into(),
+        Field::UByte(value) => value.into(),
+        Field::UShort(value) => value.into(),
+        Field::UInt(value) => value.into(),
+        Field::ULong(value) => value.into(),
+        Field::Float16(value) => float(f64::from(value)),
+        Field::Float(value) => float(f64::from(value)),
+        Field::Double(value) => float(value),
+        Field::Str(text) => Value::String(text),
+        // Writers that leave out the string annotation store text as plain bytes.
+        Field::Bytes(bytes) => match bytes.as_utf8() {
+            Ok(text) => Value::String(text.to_owned()),
+            Err(_) => bytes.data().iter().map(|byte| Value::from(*byte)).collect(),
+        },
+        Field::Group(row) => Value::Object(record(row)),
+        Field::ListInternal(list) => list.elements().iter().cloned().map(json).collect(),
+        Field::MapInternal(map) => {
+            let entries = map.entries().iter().map(|(key, value)| {
+                let key = match key {
+                    Field::Str(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                (key, json(value.clone()))
+            });
+            Value::Object(entries.collect())
+        }
+        other => Value::String(other.to_string()),
+    }
+}
+
+fn float(value: f64) -> Value {
+    Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number)
+}

@@ -1,0 +1,4 @@
+//! Tasks that come with the project: generators from `(seed, index)` and preparations of known files.
+
+pub mod addition;
+pub mod gsm8k;

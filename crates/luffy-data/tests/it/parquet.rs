@@ -1,0 +1,186 @@
+use std::path::Path;
+
+use luffy_core::{Demonstration, Task};
+use luffy_data::tasks::addition;
+use luffy_data::{ColumnNames, DataError, read_tasks, write_tasks};
+
+use crate::testdata;
+
+fn read(path: &Path) -> Result<Vec<Task>, DataError> {
+    read_tasks(path, &ColumnNames::default())
+}
+
+/// Writes, reads back, and compares all but ids and the columns that the writer fills in.
+fn check_round_trip(tasks: &[Task]) -> Vec<Task> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.parquet");
+    write_tasks(&path, tasks).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    let back = read(&path).unwrap();
+    assert_eq!(back.len(), tasks.len());
+    for (i, (back, task)) in back.iter().zip(tasks).enumerate() {
+        assert_eq!(back.id, format!("out.parquet:{i}"));
+        assert_eq!(back.source, task.source);
+        assert_eq!(back.messages, task.messages);
+        assert_eq!(back.golds, task.golds);
+        assert_eq!(back.demonstrations, task.demonstrations);
+        assert_eq!(back.extra.get("level"), task.extra.get("level"));
+    }
+    back
+}
+
+#[test]
+fn the_reference_schema_is_read() {
+    let tasks = read(&testdata("lookalike.parquet")).unwrap();
+    let texts = |task: &Task| -> Vec<String> {
+        task.demonstrations.iter().map(|d| d.text.clone()).collect()
+    };
+    assert_eq!(tasks.len(), 5);
+    assert_eq!(tasks[4].id, "lookalike.parquet:4");
+    assert_eq!(tasks[0].source, "");
+    assert_eq!(tasks[0].messages[0].role, "system");
+    assert_eq!(tasks[0].messages[1].content, "How much is 0 and 0?");
+    assert_eq!(tasks[1].golds, ["$2$,$3$"]);
+    assert_eq!(texts(&tasks[0]), ["<think>\nnothing</think>\\boxed{0}"]);
+    assert_eq!(tasks[0].demonstrations[0].behavior_probs, Some(vec![0.5, 0.25, 1.0]));
+    assert!(tasks[1].demonstrations.is_empty(), "a null target is no demonstration");
+    assert_eq!(
+        texts(&tasks[2]),
+        ["<think>\nfour ∑ 你好</think>4", "two twos"],
+        "without the repeat"
+    );
+    assert!(tasks[3].demonstrations.is_empty(), "an empty target is no demonstration");
+    assert_eq!(texts(&tasks[4]), ["again", "a", "b", "c", "d", "e", "f"]);
+    assert_eq!(tasks[4].messages, tasks[2].messages);
+    let extra = serde_json::to_string(&tasks[3].extra).unwrap();
+    assert_eq!(
+        extra,
+        r#"{"ability":"math","reward_model":{"style":"rule"},"extra_info":{"index":103,"split":"default"},"weight":"NaN","__index_level_0__":21}"#
+    );
+}
+
+#[test]
+fn what_was_read_is_written_and_read_alike() {
+    let tasks = read(&testdata("lookalike.parquet")).unwrap();
+    let back = check_round_trip(&tasks);
+    for (back, task) in back.iter().zip(&tasks) {
+        assert_eq!(back.extra["extra_info"], task.extra["extra_info"]);
+        assert_eq!(back.extra["ability"], task.extra["ability"]);
+    }
+}
+
+#[test]
+fn built_in_tasks_survive_several_row_groups() {
+    // The writer closes a row group after 8,192 rows.
+    let tasks: Vec<Task> = (0..8200)
+        .map(|i| {
+            if i % 2 == 0 {
+                addition::task(1, i, 0.7, None)
+            } else {
+                addition::test_task(1, i, None)
+            }
+        })
+        .collect();
+    let back = check_round_trip(&tasks);
+    assert_eq!(back[8199].extra["extra_info"]["index"], 8199);
+    assert_eq!(back[8199].extra["extra_info"]["split"], "default");
+}
+
+#[test]
+fn a_level_may_be_missing_in_some_rows() {
+    let mut tasks = vec![addition::task(1, 0, 0.7, None), addition::task(1, 1, 0.7, None)];
+    tasks[0].extra.clear();
+    check_round_trip(&tasks);
+}
+
+#[test]
+fn tasks_without_place_in_the_schema_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.parquet");
+    std::fs::write(&path, "what was there before").unwrap();
+    let check = |change: fn(&mut Task), expected: &str| {
+        let mut tasks = vec![addition::task(1, 0, 0.7, None), addition::task(1, 1, 0.7, None)];
+        change(&mut tasks[1]);
+        let error = write_tasks(&path, &tasks).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("task addition-train:1 cannot be written: {expected}")
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "what was there before");
+    };
+    let one = "`ground_truth` holds exactly one answer; write one row for each answer or use JSONL";
+    check(|task| task.golds.push("7".into()), one);
+    check(|task| task.golds.clear(), one);
+    check(
+        |task| {
+            let probs = Some(vec![1.0]);
+            task.demonstrations.push(Demonstration { text: "x".into(), behavior_probs: probs });
+        },
+        "only the first demonstration has a column for its probabilities; put it first",
+    );
+    let error = write_tasks(&path, &[]).unwrap_err();
+    assert!(error.to_string().ends_with("out.parquet: no rows in the file"), "{error}");
+    let error = write_tasks(Path::new("/nowhere/x.parquet"), &[addition::task(1, 0, 0.7, None)]);
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "cannot write /nowhere/x.parquet: No such file or directory (os error 2)");
+}
+
+#[test]
+fn errors_name_file_row_and_column() {
+    let path = testdata("lookalike.parquet");
+    let check = |columns: ColumnNames, expected: &str| {
+        let error = read_tasks(&path, &columns).unwrap_err().to_string();
+        let error = error.split_once("lookalike.parquet: ").unwrap().1.to_owned();
+        assert_eq!(error, expected);
+    };
+    let default = ColumnNames::default;
+    let columns = "`data_source`, `target`, `ability`, `reward_model`, `extra_info`, `target_lst`, \
+        `target_ds_qwen_7b_probs`, `weight`, `__index_level_0__`";
+    check(
+        ColumnNames { prompt: "question".into(), ..default() },
+        &format!(
+            "row 0: column `question`: expected a string or a non-empty list of messages, found nothing; \
+             the other columns are {}",
+            columns.replace("`data_source`, ", "`data_source`, `prompt`, ")
+        ),
+    );
+    check(
+        ColumnNames { ground_truth: "gold".into(), ..default() },
+        "row 0: column `reward_model.gold`: expected a string or a non-empty list of strings, found \
+         nothing; the other fields are `ground_truth`, `style`",
+    );
+    check(
+        ColumnNames { target_probs: "weight".into(), ..default() },
+        "row 0: column `weight`: expected null or a list of numbers, found the number 0.5",
+    );
+    check(
+        ColumnNames { source: "extra_info".into(), ..default() },
+        "row 0: column `extra_info`: expected a string, found a struct with the fields index, split",
+    );
+}
+
+#[test]
+fn damaged_and_foreign_files_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |name: &str, bytes: &[u8], expected: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check("a.parquet", b"", "a.parquet: ");
+    check("a.parquet", b"PAR1 no parquet PAR1", "a.parquet: ");
+    check("a.csv", b"", "a.csv: expected a file name ending in .parquet or .jsonl");
+    let whole = std::fs::read(testdata("lookalike.parquet")).unwrap();
+    check("cut.parquet", &whole[..whole.len() / 2], "cut.parquet: ");
+    // Any byte may be damaged: an error or other content, but never a panic.
+    let path = dir.path().join("flipped.parquet");
+    for at in (0..whole.len()).step_by(97) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x41;
+        std::fs::write(&path, bytes).unwrap();
+        let _ = read(&path);
+    }
+    let error = read(&dir.path().join("none.parquet")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read "), "{error}");
+}

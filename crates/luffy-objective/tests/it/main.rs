@@ -1,0 +1,7 @@
+//! The losses as the trainer uses them: on collated rows, with padding, cut and permuted.
+
+mod closed_form;
+mod conformance;
+mod invariance;
+mod methods;
+mod scored;

@@ -1,0 +1,70 @@
+//! What `cargo xtask help` prints.
+
+use crate::process::Failure;
+
+/// The list of commands.
+pub(crate) const TEXT: &str = "\
+Usage: cargo xtask COMMAND [ARGUMENTS]
+
+Running
+  train [--backend B] [FLAGS]        train; no flags runs the recipe `addition`
+  luffy [--backend B] SUBCOMMAND ..  any other command of the program: eval, data, base, generate, report ..
+  recipes [FLAGS]                    list the built-in recipes
+  reproduce [FLAGS]                  run again what docs and README claim
+
+Checking
+  test [ARGUMENTS OF cargo test]     every test of the workspace, doc tests included
+  test --backend tch                 the smallest end-to-end test on libtorch
+  check [--keep-going]               format, tidy, spelling, licences, book, lints, documentation
+  tidy                               the rules of ARCHITECTURE.md alone
+  conformance transformers [FLAGS]   compare a checkpoint (--model DIR) with Python transformers
+  conformance NAME [FLAGS]           the program's other comparisons
+  bench NAME [FLAGS]                 measure; criterion benches run with `cargo bench -p luffy-benches`
+
+B is `flex` (CPU, the default), `cuda` or `tch`; docs/src/backends.md says what each needs.
+FLAGS go to the program: `cargo xtask train --help` lists them.
+
+Environment
+  LUFFY_CACHE   where tools, libtorch and virtual environments are kept (default ~/.cache/luffy)
+  LIBTORCH      a libtorch 2.9.0 to use instead of the one that `--backend tch` downloads
+";
+
+const COMMANDS: [&str; 10] = [
+    "train",
+    "luffy",
+    "recipes",
+    "reproduce",
+    "test",
+    "check",
+    "tidy",
+    "conformance",
+    "bench",
+    "help",
+];
+
+/// The complaint about a command that does not exist.
+pub(crate) fn unknown_command(name: &str) -> Failure {
+    Failure::usage(format!(
+        "no command `{name}`; one of {}; commands of the program go through `cargo xtask luffy {name}`",
+        COMMANDS.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_listed() {
+        for command in COMMANDS {
+            assert!(TEXT.contains(&format!("  {command}")) || command == "help", "{command}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_a_usage_error() {
+        let failure = unknown_command("eval");
+        assert_eq!(failure.code(), 2);
+        assert!(failure.message().is_some_and(|text| text.contains("cargo xtask luffy eval")));
+    }
+}

@@ -19,7 +19,9 @@ use luffy_core::{
 use luffy_data::HfCodec;
 use luffy_data::tasks::addition::{self, BaseExample, HabitMix};
 use luffy_objective::SftLoss;
-use luffy_policy::{CausalLm, ModelConfig, ReplicaLearner, init_weights, load_weights, save_pretrained};
+use luffy_policy::{
+    CausalLm, ModelConfig, ReplicaLearner, init_weights, load_weights, save_pretrained,
+};
 use luffy_rollout::Engine;
 use luffy_trainer::{Decay, Replicas, Schedule};
 use serde::{Deserialize, Serialize};
@@ -64,7 +66,14 @@ pub struct BaseRecipe {
 
 impl Default for BaseRecipe {
     fn default() -> Self {
-        Self { seed: 0, skill_steps: 800, skill_lr: 4e-3, habit_steps: 300, habit_lr: 2e-3, batch: 128 }
+        Self {
+            seed: 0,
+            skill_steps: 800,
+            skill_lr: 4e-3,
+            habit_steps: 300,
+            habit_lr: 2e-3,
+            batch: 128,
+        }
     }
 }
 
@@ -181,14 +190,13 @@ impl Phase<'_> {
         name: &str,
         say: &dyn Fn(&str),
     ) -> anyhow::Result<()> {
-        let objective = SftLoss::default();
+        let objective = SftLoss;
         for step in 0..self.steps {
             let rows: Vec<Row> = (0..self.batch)
                 .map(|i| base_row(codec, &(self.example)(step * self.batch + i)))
                 .collect::<anyhow::Result<_>>()?;
             let n_tokens = rows.iter().map(|row| row.n_learned() as u64).sum();
-            let shape =
-                StepShape { n_rows: self.batch, n_tokens, max_response_len: MAX_TOKENS };
+            let shape = StepShape { n_rows: self.batch, n_tokens, max_response_len: MAX_TOKENS };
             let scale = objective.scale(&shape);
             let units: Vec<&[Row]> = rows.chunks(UNIT_ROWS).collect();
             let mut gradients = Gradients::default();
@@ -203,7 +211,8 @@ impl Phase<'_> {
             let (slot, lr) = (self.slot, self.schedule.rate(step, self.steps));
             learners.first(|learner| learner.apply(slot, &gradients, lr))?;
             let weights = learners.first(|learner| learner.weights());
-            learners.each(|i, learner| if i == 0 { Ok(()) } else { learner.set_weights(&weights) })?;
+            learners
+                .each(|i, learner| if i == 0 { Ok(()) } else { learner.set_weights(&weights) })?;
             if (step + 1) % 50 == 0 {
                 say(&format!("{name} {}/{}: loss {loss:.4} nats a token", step + 1, self.steps));
             }

@@ -138,11 +138,12 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
             return Err(error).code(Code::Config);
         }
         let (config, replicas) = (stored_config(dir)?, args.replicas.map(resolve_replicas));
-        return if config.compare.methods.is_empty() {
-            finish(&run::resume(dir, replicas, &options)?)
+        if config.compare.methods.is_empty() {
+            finish(&run::resume(dir, replicas, &options)?);
         } else {
-            finish_comparison(&compare::resume(dir, replicas, &options, &say)?, dir)
-        };
+            finish_comparison(&compare::resume(dir, replicas, &options, &say)?, dir);
+        }
+        return Ok(());
     }
     let mut sets = args.sets.clone();
     sets.extend(args.seed.map(|seed| format!("seed={seed}")));
@@ -164,10 +165,11 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let name = recipe.unwrap_or("train");
     let out = args.out.clone().unwrap_or_else(|| run::free_run_dir(name));
     if config.compare.methods.is_empty() {
-        finish(&run::train(&config, &out, &options)?)
+        finish(&run::train(&config, &out, &options)?);
     } else {
-        finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out)
+        finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out);
     }
+    Ok(())
 }
 
 fn stored_config(dir: &std::path::Path) -> anyhow::Result<RunConfig> {
@@ -191,7 +193,7 @@ fn resolve_replicas(asked: usize) -> usize {
     }
 }
 
-fn finish(outcome: &run::Outcome) -> anyhow::Result<()> {
+fn finish(outcome: &run::Outcome) {
     let summary = &outcome.summary;
     println!("{}", table::accuracy_table(&summary.base_counts, &summary.counts));
     println!(
@@ -202,16 +204,11 @@ fn finish(outcome: &run::Outcome) -> anyhow::Result<()> {
         summary.skipped_steps,
         outcome.dir.join("report.html").display()
     );
-    Ok(())
 }
 
-fn finish_comparison(
-    comparison: &compare::Comparison,
-    dir: &std::path::Path,
-) -> anyhow::Result<()> {
+fn finish_comparison(comparison: &compare::Comparison, dir: &std::path::Path) {
     println!("{}", table::comparison_table(comparison));
     println!("report: {}", dir.join("report.html").display());
-    Ok(())
 }
 
 #[allow(clippy::print_stderr, reason = "progress goes to stderr")]
@@ -247,13 +244,12 @@ fn prepare_gsm8k(input: &std::path::Path, out: &std::path::Path) -> anyhow::Resu
 }
 
 fn build_base(args: &BaseArgs) -> anyhow::Result<()> {
-    let recipe =
-        BaseRecipe {
-            seed: args.seed,
-            skill_steps: args.skill_steps,
-            habit_steps: args.habit_steps,
-            ..BaseRecipe::default()
-        };
+    let recipe = BaseRecipe {
+        seed: args.seed,
+        skill_steps: args.skill_steps,
+        habit_steps: args.habit_steps,
+        ..BaseRecipe::default()
+    };
     let report = base::build(&args.out, recipe, resolve_replicas(args.replicas), &say)?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())

@@ -49,7 +49,9 @@ pub fn expand(config: &RunConfig) -> anyhow::Result<Vec<(String, Vec<RunConfig>)
                 config.method.clone()
             } else {
                 MethodConfig::by_name(name)
-                    .with_context(|| format!("`compare.methods` names `{name}`, which is no method"))
+                    .with_context(|| {
+                        format!("`compare.methods` names `{name}`, which is no method")
+                    })
                     .code(Code::Config)?
             };
             let runs = seeds
@@ -129,8 +131,8 @@ fn proceed(
 fn one(config: &RunConfig, path: &Path, options: &RunOptions) -> anyhow::Result<Summary> {
     let finished = path.join("summary.json");
     if finished.exists() {
-        let json = fs::read(&finished)
-            .with_context(|| format!("cannot read {}", finished.display()))?;
+        let json =
+            fs::read(&finished).with_context(|| format!("cannot read {}", finished.display()))?;
         return serde_json::from_slice(&json)
             .with_context(|| format!("{} is not of this version", finished.display()));
     }

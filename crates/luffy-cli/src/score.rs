@@ -37,8 +37,7 @@ pub(crate) fn score_sample(args: &ScoreArgs) -> anyhow::Result<()> {
     let longest = args.max_tokens.clamp(2, context);
     let rows: Vec<Row> = (0..args.sequences)
         .map(|prompt| {
-            let key =
-                StreamKey { seed: 0, purpose: Purpose::Generate, step: 0, prompt, member: 0 };
+            let key = StreamKey { seed: 0, purpose: Purpose::Generate, step: 0, prompt, member: 0 };
             let mut stream = key.stream();
             let len = 2 + stream.below(longest - 1);
             let n_prompt = 1 + stream.below(len - 1);

@@ -65,7 +65,7 @@ impl StreamKey {
     }
 }
 
-/// A ChaCha8 stream: the same numbers in every version and on every platform.
+/// A `ChaCha8` stream: the same numbers in every version and on every platform.
 #[derive(Debug, Clone)]
 pub struct Stream(ChaCha8Rng);
 

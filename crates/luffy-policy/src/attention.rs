@@ -10,11 +10,18 @@ pub(crate) struct HeadShape {
     pub(crate) head_dim: usize,
 }
 
-/// Added to the score of a key that must not be seen. Far enough below any real score that its weight is
-/// exactly zero in `f32`, and cheap: larger magnitudes run into the slow underflow path of `exp`.
-const HIDDEN: f32 = -1e4;
+impl HeadShape {
+    /// Query heads that share one key head.
+    pub(crate) const fn group(self) -> usize {
+        self.n_heads / self.n_kv_heads
+    }
+}
 
-/// Which keys a query sees, as a bias that is added to the scores.
+/// Added to the score of a key that must not be seen: its weight is exactly zero for any score. `exp` of it
+/// is also the cheap one; a finite number that underflows costs a slow path in the C library.
+const HIDDEN: f32 = f32::NEG_INFINITY;
+
+/// Which keys a query sees, as a bias that is added to the scores, `[B or 1, 1, S * group, L]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Attended(Option<Tensor<4>>);
 
@@ -24,21 +31,30 @@ impl Attended {
         Self(None)
     }
 
-    /// Causal within `s` tokens; the first `padding[row]` tokens of a row are hidden from everybody.
-    pub(crate) fn causal(s: usize, padding: Option<&[usize]>, device: &Device) -> Self {
+    /// Causal within `s` tokens; the first `padding[row]` tokens of a row are hidden from all others.
+    ///
+    /// A hidden token still sees itself: a query without any key would be NaN, and NaN times zero is NaN.
+    pub(crate) fn causal(
+        s: usize,
+        padding: Option<&[usize]>,
+        heads: HeadShape,
+        device: &Device,
+    ) -> Self {
         let rows = padding.map_or(1, <[usize]>::len);
-        let mut bias = vec![0.0_f32; rows * s * s];
+        let group = heads.group();
+        let mut bias = Vec::with_capacity(rows * s * group * s);
         for row in 0..rows {
             let hidden = padding.map_or(0, |padding| padding[row]);
             for query in 0..s {
-                for key in 0..s {
-                    if key > query || key < hidden {
-                        bias[(row * s + query) * s + key] = HIDDEN;
-                    }
+                for _ in 0..group {
+                    bias.extend((0..s).map(|key| {
+                        let seen = key == query || (hidden..query).contains(&key);
+                        if seen { 0.0 } else { HIDDEN }
+                    }));
                 }
             }
         }
-        Self(Some(Tensor::from_data(TensorData::new(bias, [rows, 1, s, s]), device)))
+        Self(Some(Tensor::from_data(TensorData::new(bias, [rows, 1, s * group, s]), device)))
     }
 
     /// One query per row over `n_keys` keys, the first `padding[row]` hidden.
@@ -52,23 +68,22 @@ impl Attended {
     }
 }
 
-/// `q` `[B, S, H, hd]`, `k` and `v` `[B, KV, L, hd]` to `[B * S, H * hd]`.
+/// `softmax(q k' / sqrt(hd)) v` by heads: `q` `[B, S, H, hd]`, `k` and `v` `[B, KV, L, hd]` to
+/// `[B * S, H * hd]`.
 ///
 /// The `H / KV` query heads of a key head are folded into the query axis, so keys and values are never
-/// repeated.
+/// repeated: rows of the scores are queries, `group` of them for each.
 pub(crate) fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, attended: &Attended) -> Tensor<2> {
     let [b, s, h, hd] = q.dims();
-    let [_, kv, l, _] = k.dims();
+    let kv = k.dims()[1];
     let group = h / kv;
     let q = q * (hd as f32).sqrt().recip();
     let q = q.reshape([b, s, kv, group * hd]).swap_dims(1, 2).reshape([b, kv, s * group, hd]);
-    let mut scores = q.matmul(k.swap_dims(2, 3));
-    if let Attended(Some(bias)) = attended {
-        // Query-major rows, `group` of them per query.
-        let scored = scores.reshape([b, kv, s, group * l]);
-        let bias = Tensor::cat(vec![bias.clone(); group], 3);
-        scores = (scored + bias).reshape([b, kv, s * group, l]);
-    }
+    let scores = q.matmul(k.swap_dims(2, 3));
+    let scores = match attended {
+        Attended(Some(bias)) => scores + bias.clone(),
+        Attended(None) => scores,
+    };
     activation::softmax(scores, 3)
         .matmul(v)
         .reshape([b, kv, s, group * hd])

@@ -1,6 +1,6 @@
 //! Hugging Face folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -70,17 +70,31 @@ fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>, PolicyError> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
+    let path = index.to_owned();
     let text = fs::read_to_string(index)
-        .map_err(|source| PolicyError::Io { path: index.to_owned(), source })?;
+        .map_err(|source| PolicyError::Io { path: path.clone(), source })?;
     let index: Index = serde_json::from_str(&text)
-        .map_err(|source| PolicyError::Config { path: index.to_owned(), source })?;
-    let mut files: Vec<PathBuf> = index.weight_map.values().map(|name| dir.join(name)).collect();
-    files.sort();
-    files.dedup();
-    Ok(files)
+        .map_err(|source| PolicyError::Config { path: path.clone(), source })?;
+    let names: BTreeSet<&String> = index.weight_map.values().collect();
+    names.into_iter().map(|name| shard(dir, &path, name)).collect()
 }
 
-/// Writes `config.json` and `model.safetensors` (f32). Equal weights give equal bytes.
+/// A file of the folder itself; an index from elsewhere must not reach out of it.
+fn shard(dir: &Path, index: &Path, name: &str) -> Result<PathBuf, PolicyError> {
+    if Path::new(name).file_name().is_none_or(|file| file != name) {
+        return Err(PolicyError::Safetensors {
+            path: index.to_owned(),
+            message: format!("its shard {name:?} is no plain file name"),
+        });
+    }
+    Ok(dir.join(name))
+}
+
+/// Writes `config.json` and `model.safetensors` into `dir`, which is made where it is missing. Equal
+/// weights give equal bytes.
+///
+/// The configuration is written as it was read, so a model that was read from half precision still says
+/// so; the tensors are f32.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -96,6 +110,7 @@ pub fn save_pretrained(
             (name.clone(), tensor)
         })
         .collect();
+    fs::create_dir_all(dir).map_err(|source| PolicyError::Io { path: dir.to_owned(), source })?;
     let path = dir.join("config.json");
     let json = serde_json::to_vec_pretty(&config.raw)
         .map_err(|source| PolicyError::Config { path: path.clone(), source })?;
@@ -207,8 +222,111 @@ fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), PolicyError> {
     file.write_all(bytes).map_err(io)?;
     file.sync_all().map_err(io)?;
     fs::rename(&tmp, path).map_err(io)?;
+    // The new name itself lasts only once the folder is synced.
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         File::open(parent).and_then(|dir| dir.sync_all()).map_err(io)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(shape: &[usize], values: &[f32]) -> HostTensor {
+        HostTensor { shape: shape.to_vec(), values: values.to_vec() }
+    }
+
+    #[test]
+    fn halves_widen_exactly() {
+        // Bit patterns of IEEE 754-2019, table 3.5: one, largest, smallest subnormal, largest subnormal.
+        for (bits, value) in [
+            (0x3c00, 1.0),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555e-5),
+            (0xc000, -2.0),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+            (0x3555, 0.333_251_95),
+        ] {
+            assert_eq!(half_to_f32(bits).to_bits(), f32::to_bits(value), "{bits:#x}");
+        }
+        assert!(half_to_f32(0x7e00).is_nan());
+        assert_eq!(half_to_f32(0x8000).to_bits(), (-0.0_f32).to_bits());
+    }
+
+    /// One tensor of two values in a file of its own.
+    fn read_back(dtype: Dtype, bytes: &[u8]) -> Result<BTreeMap<String, HostTensor>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.safetensors");
+        let view = TensorView::new(dtype, vec![2], bytes).unwrap();
+        fs::write(&path, serialize([("t", view)], None).unwrap()).unwrap();
+        read_tensors(&path).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn half_precision_files_are_widened_and_others_refused() {
+        let wanted: BTreeMap<_, _> = [("t".to_owned(), host(&[2], &[1.0, -2.0]))].into();
+        assert_eq!(read_back(Dtype::F16, &[0x00, 0x3c, 0x00, 0xc0]).unwrap(), wanted);
+        assert_eq!(read_back(Dtype::BF16, &[0x80, 0x3f, 0x00, 0xc0]).unwrap(), wanted);
+        let error = read_back(Dtype::I32, &[0; 8]).unwrap_err();
+        assert!(error.contains("`t` has type I32"), "{error}");
+    }
+
+    #[test]
+    fn equal_tensors_give_equal_bytes_in_name_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let tensors: BTreeMap<_, _> = [
+            ("b".to_owned(), host(&[1, 2], &[1.5, f32::MIN_POSITIVE])),
+            ("a".to_owned(), host(&[0], &[])),
+        ]
+        .into();
+        let path = |name: &str| dir.path().join(name);
+        write_tensors(&path("1"), &tensors).unwrap();
+        write_tensors(&path("2"), &tensors).unwrap();
+        write_tensors(&path("2"), &tensors).unwrap();
+        assert_eq!(fs::read(path("1")).unwrap(), fs::read(path("2")).unwrap());
+        assert_eq!(read_tensors(&path("1")).unwrap(), tensors);
+        let names = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(names, 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_damaged_or_missing_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        let error = read_tensors(&path).unwrap_err().to_string();
+        assert!(error.contains("cannot access") && error.contains("model.safetensors"), "{error}");
+        write_tensors(&path, &[("a".to_owned(), host(&[3], &[1.0; 3]))].into()).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        for len in [0, 7, bytes.len() / 2, bytes.len() - 1] {
+            fs::write(&path, &bytes[..len]).unwrap();
+            let error = read_tensors(&path).unwrap_err().to_string();
+            assert!(error.contains("no safetensors file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_index_does_not_reach_out_of_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = dir.path().join("model.safetensors.index.json");
+        for name in ["../model.safetensors", "/etc/passwd", "", "a/b"] {
+            let text = serde_json::json!({ "weight_map": { "w": name } }).to_string();
+            fs::write(&index, text).unwrap();
+            let error = read_weights(dir.path()).unwrap_err().to_string();
+            assert!(error.contains("no plain file name"), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn linear_matrices_turn_and_embeddings_do_not() {
+        let wide = host(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let tall = transposed(&wide);
+        assert_eq!(tall, host(&[3, 2], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]));
+        assert_eq!(transposed(&tall), wide);
+        assert!(is_linear("lm_head.weight", &wide));
+        assert!(!is_linear("model.embed_tokens.weight", &wide));
+        assert!(!is_linear("model.norm.weight", &host(&[2], &[1.0, 1.0])));
+    }
 }

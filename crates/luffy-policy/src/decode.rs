@@ -63,6 +63,10 @@ impl Decoder for LmDecoder {
     type Cache = KvCache;
 
     fn prefill(&self, prompts: &[&[u32]]) -> (Tensor<2>, KvCache) {
+        assert!(
+            prompts.iter().all(|prompt| !prompt.is_empty()) && !prompts.is_empty(),
+            "nothing predicts the first token of an empty prompt"
+        );
         let r = prompts.len();
         let s = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
         let padding: Vec<usize> = prompts.iter().map(|prompt| s - prompt.len()).collect();
@@ -80,7 +84,8 @@ impl Decoder for LmDecoder {
         } else {
             Tensor::<1, Int>::arange(0..s as i64, &self.device).reshape([1, s])
         };
-        let attended = Attended::causal(s, ragged.then_some(&padding), &self.device);
+        let attended =
+            Attended::causal(s, ragged.then_some(&padding), self.model.heads, &self.device);
         let mut layers = vec![LayerCache::default(); self.model.n_layers()];
         let hidden = self.model.hidden(tokens, positions, &attended, Some(&mut layers));
         let last = self.ints((0..r).map(|row| (row * s + s - 1) as i64).collect());

@@ -64,3 +64,62 @@ enum Init {
     One,
     Zero,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(tied: bool) -> ModelConfig {
+        let text = serde_json::json!({
+            "model_type": "qwen2", "hidden_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 192,
+            "vocab_size": 25, "rms_norm_eps": 1e-6, "rope_theta": 100.0,
+            "max_position_embeddings": 64, "tie_word_embeddings": tied,
+        });
+        ModelConfig::parse(&text.to_string(), Path::new("config.json")).unwrap()
+    }
+
+    /// Empirical deviation of a tensor against the one it was drawn with.
+    fn check(name: &str, std: f64) {
+        let weights = init_weights(&config(false), 3);
+        let values = &weights[name].values;
+        let n = values.len() as f64;
+        let found = (values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / n).sqrt();
+        // The standard error of a deviation is 1 / sqrt(2 n); five of them.
+        assert!((found / std - 1.0).abs() < 5.0 / (2.0 * n).sqrt(), "{name}: {found} for {std}");
+    }
+
+    #[test]
+    fn deviations_are_those_of_the_recipe() {
+        check("model.embed_tokens.weight", 0.02);
+        check("lm_head.weight", 0.125); // 64^-0.5
+        check("model.layers.0.self_attn.q_proj.weight", 0.125);
+        check("model.layers.1.self_attn.o_proj.weight", 0.062_5); // 64^-0.5 / sqrt(2 * 2)
+        check("model.layers.1.mlp.down_proj.weight", 0.036_084_4); // 192^-0.5 / sqrt(2 * 2)
+    }
+
+    #[test]
+    fn norms_start_at_one_and_biases_at_zero() {
+        for (name, tensor) in init_weights(&config(true), 0) {
+            let constant = |x: f32| tensor.values.iter().all(|v| v.to_bits() == x.to_bits());
+            assert!(!name.contains("norm") || constant(1.0), "{name}");
+            assert!(!name.ends_with("bias") || constant(0.0), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_toy_of_the_recipe_has_its_number_of_parameters() {
+        // recipe.md 2.
+        let weights = init_weights(&config(true), 0);
+        assert_eq!(weights.values().map(|tensor| tensor.values.len()).sum::<usize>(), 100_480);
+        assert!(!weights.contains_key("lm_head.weight"));
+    }
+
+    #[test]
+    fn a_seed_fixes_the_weights() {
+        assert!(init_weights(&config(true), 1) == init_weights(&config(true), 1));
+        assert!(init_weights(&config(true), 1) != init_weights(&config(true), 2));
+    }
+}

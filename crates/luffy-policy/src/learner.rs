@@ -35,11 +35,12 @@ impl<M: fmt::Debug> fmt::Debug for ReplicaLearner<M> {
 }
 
 impl<M: Module + Policy> ReplicaLearner<M> {
-    /// A learner that owns a trainable copy of `model` on the autodiff twin of `device`.
+    /// A learner that owns a trainable copy of `model`, which shares its buffers, on `device`.
     pub fn new(model: M, device: &Device, settings: AdamWSettings) -> Self {
+        let device = device.clone().without_autodiff();
         Self {
-            model: trainable(model),
-            device: device.clone(),
+            model: trainable(model.to_device(&device)),
+            device,
             adamw: AdamW::new(settings),
             max_rows: usize::MAX,
         }
@@ -54,6 +55,14 @@ impl<M: Module + Policy> ReplicaLearner<M> {
     pub fn with_max_rows(mut self, max_rows: usize) -> Self {
         assert!(max_rows > 0, "a micro-batch needs room for one row");
         self.max_rows = max_rows;
+        self
+    }
+
+    /// Updates by tensor operations on the device instead of by one loop on the host: for accelerators,
+    /// where the weights would have to come over for that loop.
+    #[must_use]
+    pub fn with_optimizer_on_device(mut self) -> Self {
+        self.adamw.set_on_device(true);
         self
     }
 
@@ -73,14 +82,16 @@ impl<M: Module + Policy> ReplicaLearner<M> {
         rows: &[&Row],
         objective: &dyn Objective,
         scale: &Scale,
-    ) -> (Gradients, Metrics) {
+    ) -> Result<(Gradients, Metrics), LearnError> {
         let batch = MicroBatch::collate(rows, &self.device);
         let stats = self.model.score(&batch);
         let leaf = |tensor: &Tensor<2>| tensor.clone().detach().require_grad();
         let leaves = TokenStats { logprobs: leaf(&stats.logprobs), entropy: leaf(&stats.entropy) };
         let LossOutput { loss, metrics } = objective.loss(leaves.clone(), &batch, scale);
-        if !loss.is_autodiff() {
-            return (Gradients::default(), metrics);
+        let finite = loss.to_data_as::<f32>().iter::<f32>().all(f32::is_finite);
+        if !loss.is_tracked() {
+            // A loss without any token of this micro-batch.
+            return if finite { Ok((Gradients::default(), metrics)) } else { Err(diverged(None)) };
         }
         let cotangents = loss.backward();
         let pull = |value: Tensor<2>, leaf: &Tensor<2>| {
@@ -91,9 +102,16 @@ impl<M: Module + Policy> ReplicaLearner<M> {
         let total = match (through_logprobs, through_entropy) {
             (Some(a), Some(b)) => a + b,
             (Some(a), None) | (None, Some(a)) => a,
-            (None, None) => return (Gradients::default(), metrics),
+            (None, None) => {
+                return if finite {
+                    Ok((Gradients::default(), metrics))
+                } else {
+                    Err(diverged(None))
+                };
+            }
         };
-        (gradients_of(&self.model, total.backward()), metrics)
+        let gradients = gradients_of(&self.model, total.backward());
+        if finite { Ok((gradients, metrics)) } else { Err(diverged(Some(&gradients))) }
     }
 }
 
@@ -108,7 +126,7 @@ impl<M: Module + Policy> Learner for ReplicaLearner<M> {
         let mut gradients = Gradients::default();
         let mut metrics = Metrics::default();
         for rows in rows.chunks(self.max_rows) {
-            let (part, measured) = self.micro_batch(rows, objective, scale);
+            let (part, measured) = self.micro_batch(rows, objective, scale)?;
             gradients.accumulate(part);
             metrics.merge(&measured);
         }
@@ -122,7 +140,7 @@ impl<M: Module + Policy> Learner for ReplicaLearner<M> {
         lr: f64,
     ) -> Result<UpdateReport, LearnError> {
         let weights = weights_of(&self.model);
-        let (updated, report) = self.adamw.step(slot, &weights, gradients, lr, &self.device)?;
+        let (updated, report) = self.adamw.step(slot, &weights, gradients, lr)?;
         self.set_weights(&updated)?;
         Ok(report)
     }
@@ -144,7 +162,22 @@ impl<M: Module + Policy> Learner for ReplicaLearner<M> {
 
     fn restore(&mut self, state: &LearnerState) -> Result<(), LearnError> {
         let weights = to_device(&state.weights, &self.device);
-        self.adamw.import(&state.optimizer, &state.steps, &weights)?;
-        self.set_weights(&weights)
+        // Both are checked before either changes.
+        let adamw = self.adamw.imported(&state.optimizer, &state.steps, &weights)?;
+        self.set_weights(&weights)?;
+        self.adamw = adamw;
+        Ok(())
     }
+}
+
+/// The error of a loss that is not finite: names the first parameter that it reached, or the loss itself.
+fn diverged(gradients: Option<&Gradients>) -> LearnError {
+    let reached = gradients.and_then(|gradients| {
+        gradients
+            .0
+            .iter()
+            .find(|(_, gradient)| !gradient.to_data_as::<f32>().iter::<f32>().all(f32::is_finite))
+    });
+    let parameter = reached.map_or_else(|| "loss".to_owned(), |(name, _)| name.clone());
+    LearnError::NotFinite { parameter }
 }

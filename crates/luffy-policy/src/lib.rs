@@ -9,6 +9,8 @@
 //! The family is Qwen2 (and Qwen2.5): `RMSNorm`, rotate-half `RoPE`, grouped-query attention, `SwiGLU`, biases
 //! on q, k and v, head tied or not. No backend is named here; the device decides.
 
+#![allow(clippy::cast_possible_wrap, reason = "token ids and positions are far below 2^63")]
+
 mod adamw;
 mod attention;
 mod bigram;

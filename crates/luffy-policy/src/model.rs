@@ -59,6 +59,7 @@ pub(crate) struct Embedding {
 }
 
 #[derive(Module, Debug)]
+#[allow(clippy::struct_field_names, reason = "the names of Hugging Face checkpoints")]
 pub(crate) struct Mlp {
     gate_proj: Linear,
     up_proj: Linear,
@@ -133,7 +134,9 @@ pub struct CausalLm {
     #[module(skip)]
     pub(crate) rope_theta: f64,
     #[module(skip)]
-    pub(crate) head_dim: usize,
+    pub(crate) heads: HeadShape,
+    #[module(skip)]
+    pub(crate) temperature: f64,
     #[module(skip)]
     pub(crate) context_len: usize,
 }
@@ -175,9 +178,22 @@ impl CausalLm {
             },
             lm_head: (!config.tie_word_embeddings).then(|| linear(d, config.vocab_size, false)),
             rope_theta: config.rope_theta,
-            head_dim: heads.head_dim,
+            heads,
+            temperature: 1.0,
             context_len: config.max_position_embeddings,
         }
+    }
+
+    /// Scores under `softmax(logits / temperature)`, the distribution that a sampler of this temperature
+    /// draws from. Decoding is not touched: a sampler divides for itself.
+    ///
+    /// # Panics
+    /// If `temperature` is not above zero.
+    #[must_use]
+    pub fn with_temperature(mut self, temperature: f64) -> Self {
+        assert!(temperature > 0.0, "a temperature is above zero, not {temperature}");
+        self.temperature = temperature;
+        self
     }
 
     /// Hidden states after the last norm, `[B * S, d]`. `positions` is `[B, S]` or `[1, S]`.
@@ -189,7 +205,7 @@ impl CausalLm {
         mut caches: Option<&mut Vec<LayerCache>>,
     ) -> Tensor<2> {
         let [b, s] = tokens.dims();
-        let rotation = Rotation::new(positions, self.head_dim, self.rope_theta);
+        let rotation = Rotation::new(positions, self.heads.head_dim, self.rope_theta);
         let mut x = self.model.embed_tokens.weight.val().select(0, tokens.reshape([b * s]));
         for (i, layer) in self.model.layers.iter().enumerate() {
             let cache = caches.as_mut().map(|caches| &mut caches[i]);

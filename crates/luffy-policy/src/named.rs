@@ -1,6 +1,6 @@
 //! Parameters of a module by their Hugging Face names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -59,11 +59,14 @@ pub fn gradients_of<M: Module>(module: &M, mut gradients: burn::tensor::Gradient
 }
 
 /// The module with other weights; every parameter must be there, in its shape, and nothing else.
+///
+/// # Errors
+/// Names every parameter that is missing, left over or misshapen.
 pub fn load_named<M: Module>(module: M, weights: &Weights) -> Result<M, PolicyError> {
     struct Replace<'a> {
         path: Vec<String>,
         weights: &'a Weights,
-        used: usize,
+        known: BTreeSet<String>,
         problems: Vec<String>,
     }
     impl ModuleMapper for Replace<'_> {
@@ -75,11 +78,11 @@ pub fn load_named<M: Module>(module: M, weights: &Weights) -> Result<M, PolicyEr
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let name = self.path.join(".");
+            self.known.insert(name.clone());
             let Some(weight) = self.weights.0.get(&name) else {
                 self.problems.push(format!("`{name}` is missing"));
                 return param;
             };
-            self.used += 1;
             let shape = param.val().dims();
             if weight.shape != shape {
                 self.problems.push(format!(
@@ -88,20 +91,24 @@ pub fn load_named<M: Module>(module: M, weights: &Weights) -> Result<M, PolicyEr
                 ));
                 return param;
             }
+            let (found, wanted) = (weight.values.dims()[0], shape.iter().product::<usize>());
+            if found != wanted {
+                self.problems.push(format!("`{name}` has {found} values, its shape says {wanted}"));
+                return param;
+            }
             let trained = param.val().is_autodiff();
-            param.map(|_| {
-                let values = weight.values.clone().reshape(shape);
+            param.map(|own| {
+                let device = own.device().without_autodiff();
+                let values = weight.values.clone().reshape(shape).to_device(&device);
                 if trained { Tensor::from_inner(values).require_grad() } else { values }
             })
         }
     }
-    let mut replace = Replace { path: Vec::new(), weights, used: 0, problems: Vec::new() };
+    let mut replace =
+        Replace { path: Vec::new(), weights, known: BTreeSet::new(), problems: Vec::new() };
     let module = module.map(&mut replace);
-    if replace.problems.is_empty() && replace.used < weights.0.len() {
-        let known = weights_of(&module);
-        let extra = weights.0.keys().filter(|name| !known.0.contains_key(*name));
-        replace.problems.extend(extra.map(|name| format!("`{name}` is not in the model")));
-    }
+    let extra = weights.0.keys().filter(|name| !replace.known.contains(*name));
+    replace.problems.extend(extra.map(|name| format!("`{name}` is not in the model")));
     if replace.problems.is_empty() {
         Ok(module)
     } else {

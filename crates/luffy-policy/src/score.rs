@@ -11,10 +11,11 @@ impl Policy for CausalLm {
         let [_, s] = batch.tokens.dims();
         let device = batch.tokens.device();
         let positions = Tensor::<1, Int>::arange(0..s as i64, &device).reshape([1, s]);
-        let attended = Attended::causal(s, None, &device);
+        let attended = Attended::causal(s, None, self.heads, &device);
         let hidden = self.hidden(batch.tokens.clone(), positions, &attended, None);
         let logits = self.head(hidden.select(0, batch.response_places.clone()));
-        stats(logits, batch)
+        let scaled = (self.temperature - 1.0).abs() > 0.0;
+        stats(if scaled { logits / self.temperature } else { logits }, batch)
     }
 }
 

@@ -20,5 +20,5 @@ pub use replicas::Replicas;
 pub use report::StepReport;
 pub use schedule::{Decay, Schedule};
 pub use trainer::{
-    GradedStep, Grader, StepOutcome, TrainError, Trainer, TrainerSettings, TrainerState,
+    GradedStep, Grader, StepOutcome, TrainError, Trainer, TrainerSettings, TrainerState, Workers,
 };

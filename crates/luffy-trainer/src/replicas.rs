@@ -38,6 +38,9 @@ impl<W: Send> Replicas<W> {
 
     /// `f` of every unit, in unit order. Which worker does which unit is left to chance, so `f` must give
     /// the same for equal workers.
+    ///
+    /// # Panics
+    /// If `f` panics.
     pub fn map<U: Sync, R: Send>(
         &mut self,
         units: &[U],

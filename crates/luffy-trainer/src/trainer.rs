@@ -35,6 +35,23 @@ pub struct TrainerSettings {
 /// What a response is worth: a verdict to a reward, `None` for a gold that cannot be used.
 pub type Grader = Arc<dyn Fn(&Verdict) -> Option<f32> + Send + Sync>;
 
+/// Who samples and who learns; any number of each gives the same bytes.
+pub struct Workers {
+    /// At least one.
+    pub samplers: Vec<Box<dyn Sampler>>,
+    /// At least one, with equal weights; the first holds the optimiser state.
+    pub learners: Vec<Box<dyn Learner>>,
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers")
+            .field("samplers", &self.samplers.len())
+            .field("learners", &self.learners.len())
+            .finish()
+    }
+}
+
 /// A graded step with the advantages that were learned from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradedStep {
@@ -129,10 +146,10 @@ impl Trainer {
         method: Arc<dyn Method>,
         verifier: Arc<dyn Verifier>,
         grader: Grader,
-        (samplers, learners): (Vec<Box<dyn Sampler>>, Vec<Box<dyn Learner>>),
+        workers: Workers,
     ) -> Result<Self, TrainError> {
-        let samplers = Replicas::new(samplers);
-        let learners = Replicas::new(learners);
+        let samplers = Replicas::new(workers.samplers);
+        let learners = Replicas::new(workers.learners);
         let mut trainer =
             Self { settings, method, verifier, grader, samplers, learners, version: 0 };
         trainer.publish()?;

@@ -18,8 +18,7 @@ pub struct Recipe {
     layers: &'static [(&'static str, &'static str)],
 }
 
-const ADDITION: (&str, &str) =
-    ("addition.toml", include_str!("../../../../configs/addition.toml"));
+const ADDITION: (&str, &str) = ("addition.toml", include_str!("../../../../configs/addition.toml"));
 const ADDITION_COMPARE: (&str, &str) =
     ("addition-compare.toml", include_str!("../../../../configs/addition-compare.toml"));
 const GSM8K_TINY: (&str, &str) =

@@ -92,7 +92,8 @@ pub(crate) fn save(
     write_atomic(&tmp.join("state.json"), &json)?;
     if target.exists() {
         // A run that was resumed from an older checkpoint comes here again, with the same bytes.
-        fs::remove_dir_all(&target).with_context(|| format!("cannot remove {}", target.display()))?;
+        fs::remove_dir_all(&target)
+            .with_context(|| format!("cannot remove {}", target.display()))?;
     }
     commit_dir(&tmp, &target)?;
     crash::point("checkpoint/before-latest");
@@ -126,8 +127,8 @@ pub(crate) fn load_latest(run_dir: &Path) -> anyhow::Result<Option<Checkpoint>> 
     if !latest.exists() {
         return Ok(None);
     }
-    let name = fs::read_to_string(&latest)
-        .with_context(|| format!("cannot read {}", latest.display()))?;
+    let name =
+        fs::read_to_string(&latest).with_context(|| format!("cannot read {}", latest.display()))?;
     let dir = root.join(name.trim());
     let path = dir.join("state.json");
     let json = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -135,8 +136,7 @@ pub(crate) fn load_latest(run_dir: &Path) -> anyhow::Result<Option<Checkpoint>> 
         .with_context(|| format!("{} is not a checkpoint of this version", path.display()))?;
     let weights = luffy_policy::read_weights(&dir.join("hf"))?;
     let optimizer = read_tensors(&dir.join("optimizer.safetensors"))?;
-    let learner =
-        LearnerState { weights, optimizer, steps: progress.optimizer_steps.clone() };
+    let learner = LearnerState { weights, optimizer, steps: progress.optimizer_steps.clone() };
     let version = progress.version;
     Ok(Some(Checkpoint { progress, state: TrainerState { learner, version } }))
 }

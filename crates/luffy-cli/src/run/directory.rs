@@ -23,7 +23,8 @@ impl RunDir {
     /// # Errors
     /// If the directory holds anything, or cannot be written.
     pub fn create(path: &Path, config: &RunConfig) -> anyhow::Result<Self> {
-        if path.exists() && fs::read_dir(path).map_or(true, |mut entries| entries.next().is_some()) {
+        if path.exists() && fs::read_dir(path).map_or(true, |mut entries| entries.next().is_some())
+        {
             let hint = if path.join("config.toml").exists() {
                 format!("continue it with `--resume {}` or choose another `--out`", path.display())
             } else {
@@ -33,7 +34,8 @@ impl RunDir {
         }
         fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         let lock = lock(path)?;
-        let text = toml::to_string(config).context("the configuration cannot be written as TOML")?;
+        let text =
+            toml::to_string(config).context("the configuration cannot be written as TOML")?;
         write_atomic(&path.join("config.toml"), text.as_bytes())?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -45,7 +47,9 @@ impl RunDir {
     pub fn open(path: &Path) -> anyhow::Result<(Self, RunConfig)> {
         let file = path.join("config.toml");
         let text = fs::read_to_string(&file)
-            .with_context(|| format!("{} is no run directory: cannot read config.toml", path.display()))
+            .with_context(|| {
+                format!("{} is no run directory: cannot read config.toml", path.display())
+            })
             .code(Code::Config)?;
         let config = toml::from_str(&text)
             .with_context(|| format!("{} does not fit this version", file.display()))
@@ -74,12 +78,13 @@ fn lock(path: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// The first of `runs/NAME`, `runs/NAME-2`, `runs/NAME-3`, ... that does not exist.
+/// `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that does not exist.
 pub fn free_run_dir(name: &str) -> PathBuf {
-    let first = Path::new("runs").join(name);
-    if !first.exists() {
-        return first;
+    let mut path = Path::new("runs").join(name);
+    let mut n = 1;
+    while path.exists() {
+        n += 1;
+        path = Path::new("runs").join(format!("{name}-{n}"));
     }
-    let numbered = |n: u32| Path::new("runs").join(format!("{name}-{n}"));
-    (2..).map(numbered).find(|path| !path.exists()).expect("some number is free")
+    path
 }

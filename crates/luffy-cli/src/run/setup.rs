@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use luffy_core::{Learner, Prompt, Sampler, Task, TextCodec, Verdict, Verifier};
-use luffy_data::{AdmissionReport, AdmissionSettings, HfCodec, admit, read_tasks, tasks, write_tasks};
+use luffy_data::{
+    AdmissionReport, AdmissionSettings, HfCodec, admit, read_tasks, tasks, write_tasks,
+};
 use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained};
 use luffy_reward::MathVerifier;
 use luffy_rollout::Engine;
-use luffy_trainer::{Grader, Trainer, TrainerSettings};
+use luffy_trainer::{Grader, Trainer, TrainerSettings, Workers};
 
 use crate::config::{BUILTIN_ADDITION, RunConfig};
 use crate::device::device;
@@ -97,8 +99,13 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
         sample_unit_prompts: config.parallel.sample_unit_prompts,
         learn_unit_prompts: config.parallel.learn_unit_prompts,
     };
-    let trainer =
-        Trainer::new(settings, config.method.build(), verifier, grader, (samplers, learners))?;
+    let trainer = Trainer::new(
+        settings,
+        config.method.build(),
+        verifier,
+        grader,
+        Workers { samplers, learners },
+    )?;
     Ok(Assembly { trainer, train, test, model_dir, model_config, notes })
 }
 
@@ -173,7 +180,8 @@ pub(crate) const TEST_SEED: u64 = 0;
 fn test_tasks(per_level: u64) -> Vec<Task> {
     (1..=4_u32)
         .flat_map(|level| {
-            (0..per_level).map(move |index| tasks::addition::test_task(TEST_SEED, index, Some(level)))
+            (0..per_level)
+                .map(move |index| tasks::addition::test_task(TEST_SEED, index, Some(level)))
         })
         .collect()
 }
@@ -224,7 +232,10 @@ fn show_example(notes: &mut String, codec: &dyn TextCodec, prompt: &Prompt) -> a
 pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
     let check = || -> anyhow::Result<()> {
         ensure!(config.steps > 0, "`steps` must be at least 1");
-        ensure!(config.rollout.prompts_per_step > 0, "`rollout.prompts-per-step` must be at least 1");
+        ensure!(
+            config.rollout.prompts_per_step > 0,
+            "`rollout.prompts-per-step` must be at least 1"
+        );
         ensure!(config.rollout.max_rows > 0, "`rollout.max-rows` must be at least 1");
         ensure!(
             config.rollout.temperature > 0.0,
@@ -248,6 +259,7 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
             "`addition.levels` knows the levels 1 to 4"
         );
         ensure!(config.optimizer.lr > 0.0, "`optimizer.lr` must be above 0");
+        config.method.validate().context("`method` makes no sense")?;
         Ok(())
     };
     check().code(Code::Config)

@@ -57,7 +57,11 @@ pub fn train(config: &RunConfig, out: &Path, options: &RunOptions) -> anyhow::Re
 ///
 /// # Errors
 /// As [`train`].
-pub fn resume(path: &Path, replicas: Option<usize>, options: &RunOptions) -> anyhow::Result<Outcome> {
+pub fn resume(
+    path: &Path,
+    replicas: Option<usize>,
+    options: &RunOptions,
+) -> anyhow::Result<Outcome> {
     let (dir, mut config) = RunDir::open(path)?;
     if let Some(replicas) = replicas {
         config.parallel.replicas = replicas;
@@ -282,7 +286,9 @@ fn eval_line(done: u64, report: &EvalReport) -> String {
     let groups: Vec<String> = report
         .groups
         .iter()
-        .map(|(name, count)| format!("{name} {:.3} ({}/{})", count.accuracy(), count.correct, count.total))
+        .map(|(name, count)| {
+            format!("{name} {:.3} ({}/{})", count.accuracy(), count.correct, count.total)
+        })
         .collect();
     format!("accuracy after step {done}: {}", groups.join("  "))
 }

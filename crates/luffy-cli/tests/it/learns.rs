@@ -6,12 +6,13 @@ use std::sync::Arc;
 use luffy_cli::device::device;
 use luffy_core::{
     AdamWSettings, Behavior, CodecError, Demonstration, FinishReason, Learner, Message, Outcome,
-    Prompt, Response, Sampler, Sampling, Task, TextCodec, TokenizedDemonstration, Verdict, Verifier,
+    Prompt, Response, Sampler, Sampling, Task, TextCodec, TokenizedDemonstration, Verdict,
+    Verifier,
 };
 use luffy_objective::MethodConfig;
 use luffy_policy::{Bigram, ReplicaLearner};
 use luffy_rollout::Engine;
-use luffy_trainer::{Decay, Schedule, Trainer, TrainerSettings};
+use luffy_trainer::{Decay, Schedule, Trainer, TrainerSettings, Workers};
 
 const VOCABULARY: usize = 8;
 const END: u32 = 7;
@@ -93,11 +94,11 @@ fn trainer(method: &str, replicas: usize) -> Trainer {
     let grader = Arc::new(|verdict: &Verdict| {
         Some(if verdict.outcome == Outcome::Correct { 1.0 } else { 0.0 })
     });
-    let parts = (
-        (0..replicas).map(|_| sampler()).collect::<Vec<_>>(),
-        (0..replicas).map(|_| learner()).collect::<Vec<_>>(),
-    );
-    Trainer::new(settings, method, Arc::new(ExactMatch), grader, parts).expect("the parts fit")
+    let workers = Workers {
+        samplers: (0..replicas).map(|_| sampler()).collect(),
+        learners: (0..replicas).map(|_| learner()).collect(),
+    };
+    Trainer::new(settings, method, Arc::new(ExactMatch), grader, workers).expect("the parts fit")
 }
 
 /// Trains and gives the on-policy reward of the last ten steps and the first and last probability of the

@@ -42,7 +42,13 @@ fn bytes(dir: &Path) -> Vec<(String, Vec<u8>)> {
         files.push(format!("checkpoints/step-{step:06}/optimizer.safetensors"));
     }
     files.extend((1..=5).map(|step| format!("rollouts/step-{step:06}.jsonl.zst")));
-    files.into_iter().map(|name| { let b = fs::read(dir.join(&name)).expect(&name); (name, b) }).collect()
+    files
+        .into_iter()
+        .map(|name| {
+            let b = fs::read(dir.join(&name)).expect(&name);
+            (name, b)
+        })
+        .collect()
 }
 
 fn assert_same(expected: &[(String, Vec<u8>)], dir: &Path, what: &str) {

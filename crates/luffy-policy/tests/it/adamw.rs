@@ -87,3 +87,41 @@ fn weights_of_another_shape_are_refused_by_name() {
     let error = learner().restore(&state).expect_err("one is missing").to_string();
     assert!(error.contains("`model.norm.weight` is missing"), "{error}");
 }
+
+#[test]
+fn a_refused_restore_leaves_weights_and_moments_alone() {
+    let mut learner = learner();
+    step(&mut learner, 0);
+    let before = learner.state();
+    step(&mut learner, 0);
+    let after = learner.state();
+    let mut bad = before.clone();
+    bad.weights.remove("model.norm.weight");
+    bad.optimizer.retain(|name, _| !name.ends_with("model.norm.weight"));
+    assert!(learner.restore(&bad).is_err());
+    let mut bad = before.clone();
+    bad.optimizer.remove("0/exp_avg/model.norm.weight");
+    assert!(learner.restore(&bad).is_err());
+    let mut bad = before.clone();
+    bad.weights.get_mut("model.norm.weight").expect("it is there").values.pop();
+    assert!(learner.restore(&bad).is_err());
+    assert!(learner.state() == after, "a refused state left traces");
+    learner.restore(&before).expect("it fits");
+    assert!(learner.state() == before);
+}
+
+#[test]
+fn the_device_optimiser_learns_as_the_host_one() {
+    let mut host = learner();
+    let mut device = learner().with_optimizer_on_device();
+    for _ in 0..3 {
+        step(&mut host, 0);
+        step(&mut device, 0);
+    }
+    let (host, device) = (host.state(), device.state());
+    for (name, tensor) in &host.weights {
+        for (a, b) in tensor.values.iter().zip(&device.weights[name].values) {
+            assert!((a - b).abs() < 1e-5, "{name}: {a} on the host, {b} on the device");
+        }
+    }
+}

@@ -106,4 +106,14 @@ fn a_saved_folder_has_the_same_tensors() {
         luffy_policy::read_tensors(&dir.join("model.safetensors")).expect("it can be read")
     };
     assert!(read(&dir()) == read(out.path()), "some tensor differs");
+    let again = tempfile::tempdir().expect("a directory");
+    let (config, model) =
+        luffy_policy::load_pretrained(out.path(), &Device::flex()).expect("it fits");
+    let weights = luffy_policy::to_host(&luffy_policy::weights_of(&model));
+    luffy_policy::save_pretrained(&again.path().join("hf"), &config, &weights).expect("written");
+    for name in ["config.json", "model.safetensors"] {
+        let bytes = |dir: &std::path::Path| std::fs::read(dir.join(name)).expect("it is there");
+        assert!(bytes(out.path()) == bytes(&again.path().join("hf")), "{name} differs");
+    }
+    assert_eq!(config.eos_token_ids, [383]);
 }

@@ -33,6 +33,7 @@ fn check(order: &[u32]) {
     let mut logits: Vec<f32> =
         order.iter().flat_map(|row| first[*row as usize * v..][..v].to_vec()).collect();
     let mut found = vec![Vec::new(); order.len()];
+    #[allow(clippy::needless_range_loop, reason = "a place in every response, not in their list")]
     for t in 0..6 {
         let next: Vec<u32> = order.iter().map(|row| responses[*row as usize][t]).collect();
         for (i, token) in next.iter().enumerate() {
@@ -52,6 +53,44 @@ fn check(order: &[u32]) {
 #[test]
 fn ragged_prompts_decode_as_they_score() {
     check(&[0, 1, 2]);
+}
+
+#[test]
+fn a_decoder_takes_weights_without_a_graph_and_follows_them() {
+    let (_, model) = model();
+    let trained = luffy_policy::trainable(model.clone());
+    let mut decoder = LmDecoder::new(trained);
+    let before = decoder.prefill(&[&[5, 6, 7]]).0;
+    assert!(!before.is_autodiff());
+    let before = host(before);
+    assert_eq!(before, host(LmDecoder::new(model.clone()).prefill(&[&[5, 6, 7]]).0));
+    // The final norm scales the logits: twice the weight is twice the logits.
+    let mut weights = luffy_policy::weights_of(&model);
+    let norm = weights.0.get_mut("model.norm.weight").expect("the final norm");
+    norm.values = norm.values.clone() * 2.0;
+    decoder.publish(&weights).expect("they fit");
+    for (a, b) in before.iter().zip(host(decoder.prefill(&[&[5, 6, 7]]).0)) {
+        assert!((2.0 * a - b).abs() < 1e-4, "{a} doubled is not {b}");
+    }
+    // The tied head is a copy and follows too: embeddings of zero give logits of zero.
+    let embeddings = weights.0.get_mut("model.embed_tokens.weight").expect("embeddings");
+    embeddings.values = embeddings.values.zeros_like();
+    decoder.publish(&weights).expect("they fit");
+    assert!(host(decoder.prefill(&[&[5, 6, 7]]).0).iter().all(|logit| logit.abs() < 1e-9));
+    weights.0.remove("model.norm.weight");
+    assert!(decoder.publish(&weights).is_err());
+}
+
+#[test]
+fn the_last_row_left_may_be_a_padded_one() {
+    check(&[0]);
+    check(&[0, 0]);
+}
+
+#[test]
+#[should_panic(expected = "empty prompt")]
+fn an_empty_prompt_is_refused() {
+    LmDecoder::new(model().1).prefill(&[&[1], &[]]);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Gradients do not depend on how they are computed.
 
-use burn::tensor::Device;
-use luffy_core::{AdamWSettings, Gradients, Learner, MicroBatch, Objective, Policy, Row};
+use burn::tensor::{Device, Tensor};
+use luffy_core::{
+    AdamWSettings, Gradients, LearnError, Learner, LossOutput, Metrics, MicroBatch, Objective,
+    OptimizerSlot, Policy, Row, Scale, StepShape, TokenStats,
+};
 use luffy_policy::{ReplicaLearner, trainable, weights_of};
 
 use crate::fixture::{Likelihood, host, model, row, scale};
@@ -84,4 +87,79 @@ fn masked_tokens_change_nothing() {
         row.advantages.truncate(n);
     }
     assert_close(&learner().gradients(&rows, &OBJECTIVE, &scale(6)).expect("finite").0, &whole);
+}
+
+/// A loss that does not look at the policy.
+#[derive(Debug)]
+struct Constant(f32);
+
+impl Objective for Constant {
+    fn scale(&self, _: &StepShape) -> Scale {
+        scale(1)
+    }
+
+    fn loss(&self, _: TokenStats, _: &MicroBatch, _: &Scale) -> LossOutput {
+        let loss = Tensor::from_floats([self.0], &Device::flex());
+        LossOutput { loss, metrics: Metrics::default() }
+    }
+}
+
+#[test]
+fn a_loss_without_the_policy_has_no_gradients() {
+    let (gradients, _) = learner().gradients(&rows(), &Constant(3.0), &scale(1)).expect("finite");
+    assert!(gradients.0.is_empty());
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_an_error() {
+    let error = learner().gradients(&rows(), &Constant(f32::NAN), &scale(1)).expect_err("NaN");
+    assert_eq!(error, LearnError::NotFinite { parameter: "loss".into() });
+    // Zero tokens to divide by: infinite, and so is the gradient that reaches the first parameter by name.
+    let error = learner().gradients(&rows(), &OBJECTIVE, &scale(0)).expect_err("infinite");
+    let parameter = "model.embed_tokens.weight".into();
+    assert_eq!(error, LearnError::NotFinite { parameter });
+}
+
+#[test]
+fn an_entropy_term_alone_has_a_gradient() {
+    #[derive(Debug)]
+    struct Entropy;
+    impl Objective for Entropy {
+        fn scale(&self, _: &StepShape) -> Scale {
+            scale(1)
+        }
+        fn loss(&self, stats: TokenStats, batch: &MicroBatch, _: &Scale) -> LossOutput {
+            let loss = -(stats.entropy * batch.response_mask.clone().float()).sum();
+            LossOutput { loss, metrics: Metrics::default() }
+        }
+    }
+    let mut learner = learner();
+    let mean_entropy = |learner: &ReplicaLearner<luffy_policy::CausalLm>| {
+        let weights = learner.weights();
+        let model = luffy_policy::load_named(model().1, &weights).expect("they fit");
+        let batch = MicroBatch::collate(&[&rows()[1]], &Device::flex());
+        host(model.score(&batch).entropy).iter().sum::<f32>()
+    };
+    let before = mean_entropy(&learner);
+    let (gradients, _) = learner.gradients(&rows()[1..2], &Entropy, &scale(1)).expect("finite");
+    learner.apply(OptimizerSlot(0), &gradients, 1e-3).expect("finite");
+    assert!(mean_entropy(&learner) > before + 1e-3, "a step up the entropy raises it");
+}
+
+#[test]
+fn temperature_flattens_what_is_scored() {
+    let row = row(&[5, 6], &[10, 11, 12]);
+    let entropy = |temperature: f64| {
+        let model = model().1.with_temperature(temperature);
+        host(model.score(&MicroBatch::collate(&[&row], &Device::flex())).entropy)
+    };
+    let logprobs = |temperature: f64| {
+        let model = model().1.with_temperature(temperature);
+        host(model.score(&MicroBatch::collate(&[&row], &Device::flex())).logprobs)
+    };
+    // Infinitely hot is uniform over the 384 tokens: entropy ln 384.
+    for (nats, logprob) in entropy(1e6).iter().zip(logprobs(1e6)) {
+        assert!((nats - 384_f32.ln()).abs() < 1e-4 && (logprob + 384_f32.ln()).abs() < 1e-4);
+    }
+    assert!(entropy(0.5).iter().zip(entropy(1.0)).all(|(cold, warm)| *cold < warm));
 }

@@ -8,13 +8,13 @@ use crate::luffy;
 use crate::paths::{cache_dir, target_dir, workspace_root};
 use crate::process::{self, Failure};
 
-/// `transformers` is a Python script of ours; every other comparison is in the program.
+/// The comparison that is named first.
 pub(crate) fn run(mut args: Vec<String>) -> Result<(), Failure> {
     if args.first().map(String::as_str) == Some("transformers") {
         args.remove(0);
         transformers(args)
     } else {
-        luffy::run_subcommand("conformance", args)
+        Err(Failure::usage("say what to compare with: `cargo xtask conformance transformers`"))
     }
 }
 

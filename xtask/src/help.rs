@@ -8,9 +8,8 @@ Usage: cargo xtask COMMAND [ARGUMENTS]
 
 Running
   train [--backend B] [FLAGS]        train; no flags runs the recipe `addition`
-  luffy [--backend B] SUBCOMMAND ..  any other command of the program: eval, data, base, generate, report ..
+  luffy [--backend B] SUBCOMMAND ..  any other command of the program: data, base, recipes ..
   recipes [FLAGS]                    list the built-in recipes
-  reproduce [FLAGS]                  run again what docs and README claim
 
 Checking
   test [ARGUMENTS OF cargo test]     every test of the workspace, doc tests included
@@ -18,8 +17,6 @@ Checking
   check [--keep-going]               format, tidy, spelling, licences, book, lints, documentation
   tidy                               the rules of ARCHITECTURE.md alone
   conformance transformers [FLAGS]   compare a checkpoint (--model DIR) with Python transformers
-  conformance NAME [FLAGS]           the program's other comparisons
-  bench NAME [FLAGS]                 measure; criterion benches run with `cargo bench -p luffy-benches`
 
 B is `flex` (CPU, the default), `cuda` or `tch`; docs/src/backends.md says what each needs.
 FLAGS go to the program: `cargo xtask train --help` lists them.
@@ -29,18 +26,8 @@ Environment
   LIBTORCH      a libtorch 2.9.0 to use instead of the one that `--backend tch` downloads
 ";
 
-const COMMANDS: [&str; 10] = [
-    "train",
-    "luffy",
-    "recipes",
-    "reproduce",
-    "test",
-    "check",
-    "tidy",
-    "conformance",
-    "bench",
-    "help",
-];
+const COMMANDS: [&str; 8] =
+    ["train", "luffy", "recipes", "test", "check", "tidy", "conformance", "help"];
 
 /// The complaint about a command that does not exist.
 pub(crate) fn unknown_command(name: &str) -> Failure {

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: &str, args: Vec<String>) -> Result<(), Failure> {
     match command {
-        "train" | "bench" | "reproduce" | "recipes" => luffy::run_subcommand(command, args),
+        "train" | "recipes" => luffy::run_subcommand(command, args),
         "luffy" => luffy::run(args),
         "conformance" => conformance::run(args),
         "test" => test::run(args),

@@ -195,7 +195,9 @@ fn resolve_replicas(asked: usize) -> usize {
 
 fn finish(outcome: &run::Outcome) {
     let summary = &outcome.summary;
-    println!("{}", table::accuracy_table(&summary.base_counts, &summary.counts));
+    if !summary.counts.is_empty() {
+        println!("{}", table::accuracy_table(&summary.base_counts, &summary.counts));
+    }
     println!(
         "{} steps of {} in {:.0} s, {} without anything to learn; report: {}",
         summary.steps,

@@ -112,7 +112,14 @@ pub fn save_pretrained(
         .collect();
     fs::create_dir_all(dir).map_err(|source| PolicyError::Io { path: dir.to_owned(), source })?;
     let path = dir.join("config.json");
-    let json = serde_json::to_vec_pretty(&config.raw)
+    let mut raw = config.raw.clone();
+    for key in ["dtype", "torch_dtype"] {
+        if let Some(dtype) = raw.get_mut(key) {
+            // Whatever was read, f32 is written; a reader that trusts the old name would round it.
+            *dtype = "float32".into();
+        }
+    }
+    let json = serde_json::to_vec_pretty(&raw)
         .map_err(|source| PolicyError::Config { path: path.clone(), source })?;
     write_atomic(&path, &json)?;
     write_tensors(&dir.join("model.safetensors"), &in_file_layout)

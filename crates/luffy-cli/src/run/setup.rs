@@ -53,6 +53,7 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
     });
 
     let mut notes = String::new();
+    let _ = writeln!(notes, "chat template: {}", template_name(config, &model_dir));
     let context = model_config.max_position_embeddings as u32;
     let (train_files, test_files) = data_files(config, dir)?;
     let settings = |require_demonstration| AdmissionSettings {
@@ -215,6 +216,16 @@ fn ensure_some(train: &[Arc<Prompt>], report: &AdmissionReport) -> anyhow::Resul
         return Err(error).code(Code::Input);
     }
     Ok(())
+}
+
+/// Where the chat template comes from.
+fn template_name(config: &RunConfig, model_dir: &Path) -> String {
+    if !config.model.chat_template.is_empty() {
+        return config.model.chat_template.clone();
+    }
+    let own = model_dir.join("chat_template.jinja");
+    let file = if own.exists() { own } else { model_dir.join("tokenizer_config.json") };
+    file.display().to_string()
 }
 
 /// What the first prompt looks like to the model: the surest way to see a wrong template.

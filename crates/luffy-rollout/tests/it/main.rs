@@ -1,0 +1,193 @@
+//! The decode loop over a policy whose next token depends on the whole history.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use luffy_core::{
+    CodecError, Decoder, FinishReason, Message, Origin, Purpose, SampleError, SampleRequest,
+    Sampler, Sampling, StreamKey, TextCodec, Trajectory, Weights,
+};
+use luffy_rollout::Engine;
+use proptest::prelude::*;
+
+const VOCABULARY: usize = 6;
+const END: u32 = 5;
+
+/// Logits are a hash of everything a row has seen, so a row that is mixed up with another one shows.
+#[derive(Debug, Default)]
+struct Historian {
+    /// After this many tokens of a row its logits are NaN.
+    nan_after: Option<usize>,
+}
+
+impl Historian {
+    fn logits(&self, rows: &[Vec<u32>]) -> Tensor<2> {
+        let values: Vec<f32> = rows
+            .iter()
+            .flat_map(|row| {
+                let seen = row
+                    .iter()
+                    .fold(7_u64, |h, token| h.wrapping_mul(31).wrapping_add(u64::from(*token) + 1));
+                let broken = self.nan_after.is_some_and(|n| row.len() > n);
+                (0..VOCABULARY as u64).map(move |v| {
+                    if broken { f32::NAN } else { (seen.wrapping_mul(v + 3) % 17) as f32 / 6.0 }
+                })
+            })
+            .collect();
+        Tensor::from_data(TensorData::new(values, [rows.len(), VOCABULARY]), &Device::flex())
+    }
+}
+
+impl Decoder for Historian {
+    type Cache = Vec<Vec<u32>>;
+
+    fn prefill(&self, prompts: &[&[u32]]) -> (Tensor<2>, Self::Cache) {
+        let rows: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.to_vec()).collect();
+        (self.logits(&rows), rows)
+    }
+
+    fn step(&self, tokens: Tensor<1, Int>, cache: &mut Self::Cache) -> Tensor<2> {
+        let tokens: Vec<i64> = tokens.into_data().iter::<i64>().collect();
+        assert_eq!(tokens.len(), cache.len(), "one token per row");
+        for (row, token) in cache.iter_mut().zip(tokens) {
+            row.push(token as u32);
+        }
+        self.logits(cache)
+    }
+
+    fn reorder(&self, cache: &mut Self::Cache, rows: &[u32]) {
+        *cache = rows.iter().map(|row| cache[*row as usize].clone()).collect();
+    }
+
+    fn context_len(&self) -> usize {
+        32
+    }
+
+    fn publish(&mut self, _weights: &Weights) -> Result<(), SampleError> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Digits;
+
+impl TextCodec for Digits {
+    fn encode(&self, text: &str) -> Result<Vec<u32>, CodecError> {
+        Ok(text.chars().filter_map(|c| c.to_digit(10)).collect())
+    }
+
+    fn decode(&self, tokens: &[u32]) -> String {
+        tokens.iter().filter_map(|token| char::from_digit(*token, 10)).collect()
+    }
+
+    fn render(&self, _messages: &[Message]) -> Result<String, CodecError> {
+        Ok(String::new())
+    }
+
+    fn end_tokens(&self) -> &[u32] {
+        &[END]
+    }
+}
+
+fn engine(decoder: Historian, max_rows: usize) -> Engine<Historian> {
+    Engine::new(decoder, Arc::new(Digits), Device::flex(), max_rows)
+}
+
+fn request(prompt: &[u32], member: u32, max_new_tokens: u32) -> SampleRequest {
+    SampleRequest {
+        prompt: prompt.into(),
+        max_new_tokens,
+        sampling: Sampling::temperature(1.0),
+        key: StreamKey { seed: 1, purpose: Purpose::Rollout, step: 2, prompt: 3, member },
+    }
+}
+
+/// A group of eight for each of three prompts.
+fn requests() -> Vec<SampleRequest> {
+    let prompts: [&[u32]; 3] = [&[1, 2], &[3], &[4, 4, 4]];
+    prompts.iter().flat_map(|prompt| (0..8).map(|member| request(prompt, member, 12))).collect()
+}
+
+fn sample(requests: &[SampleRequest], max_rows: usize) -> Vec<Trajectory> {
+    let results = engine(Historian::default(), max_rows).sample(requests);
+    results.into_iter().map(|result| result.expect("a trajectory")).collect()
+}
+
+#[test]
+fn responses_end_with_the_end_token_or_at_the_limit() {
+    let trajectories = sample(&requests(), 64);
+    let n_stopped = trajectories.iter().filter(|t| t.finish == FinishReason::Stop).count();
+    assert!((1..24).contains(&n_stopped), "{n_stopped} of 24 stopped: both ends must occur");
+    for t in &trajectories {
+        let ended = t.tokens.last() == Some(&END);
+        assert_eq!(ended, t.finish == FinishReason::Stop);
+        assert!(ended || t.tokens.len() == 12);
+        assert!(t.tokens[..t.tokens.len() - 1].iter().all(|token| *token != END));
+        assert!(!t.text.contains('5'), "the end token is no part of the text");
+        let Origin::Sampled { logprobs } = &t.spans[0].origin else { panic!("sampled") };
+        assert_eq!(logprobs.len(), t.tokens.len());
+        assert!(logprobs.iter().all(|logprob| *logprob < 0.0));
+    }
+}
+
+#[test]
+fn the_batch_does_not_change_a_response() {
+    let together = sample(&requests(), 64);
+    for max_rows in [1, 5, 8, 24] {
+        assert_eq!(sample(&requests(), max_rows), together, "at most {max_rows} rows");
+    }
+    for (request, expected) in requests().iter().zip(&together) {
+        assert_eq!(&sample(std::slice::from_ref(request), 64)[0], expected);
+    }
+}
+
+#[test]
+fn members_of_a_group_differ() {
+    let group = &sample(&requests(), 64)[..8];
+    assert!(group.iter().any(|t| t.tokens != group[0].tokens));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_alone() {
+    let requests = [request(&[1; 25], 0, 8), request(&[], 0, 8), request(&[1; 24], 0, 8)];
+    let results = engine(Historian::default(), 8).sample(&requests);
+    let too_long =
+        SampleError::PromptTooLong { prompt_len: 25, max_new_tokens: 8, context_len: 32 };
+    assert_eq!(results[0], Err(too_long));
+    assert_eq!(results[1], Err(SampleError::EmptyPrompt));
+    assert!(results[2].is_ok());
+}
+
+#[test]
+fn logits_that_are_not_finite_are_reported_with_their_place() {
+    let results = engine(Historian { nan_after: Some(3) }, 8).sample(&[request(&[1, 2], 0, 12)]);
+    // The prompt has 2 tokens: tokens 0 and 1 of the response are drawn, the third sees NaN.
+    let at_two = Err(SampleError::NotFinite { position: 2 });
+    assert!(results[0] == at_two || matches!(&results[0], Ok(t) if t.tokens.len() <= 2));
+    let forever = engine(Historian { nan_after: Some(0) }, 8).sample(&[request(&[1], 0, 4)]);
+    assert_eq!(forever[0], Err(SampleError::NotFinite { position: 0 }));
+}
+
+#[test]
+fn trajectories_carry_the_version_of_the_weights() {
+    let mut engine = engine(Historian::default(), 8);
+    engine.publish(&Weights::default(), 9).expect("it fits");
+    let results = engine.sample(&[request(&[1], 0, 4)]);
+    assert_eq!(results[0].as_ref().expect("a trajectory").version, 9);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_order_of_requests_gives_the_same_responses(seed in any::<u64>()) {
+        let requests = requests();
+        let expected = sample(&requests, 64);
+        let key = StreamKey { seed, purpose: Purpose::Order, step: 0, prompt: 0, member: 0 };
+        let order = key.stream().permutation(requests.len());
+        let shuffled: Vec<SampleRequest> = order.iter().map(|i| requests[*i].clone()).collect();
+        for (found, i) in sample(&shuffled, 7).iter().zip(order) {
+            prop_assert_eq!(found, &expected[i]);
+        }
+    }
+}

@@ -30,6 +30,7 @@ pub fn device() -> Device {
     #[cfg(feature = "cuda")]
     return Device::cuda(0);
     #[cfg(all(feature = "tch", not(feature = "cuda")))]
+    #[expect(deprecated, reason = "burn announces the end of burn-tch; 0.22 still has it")]
     return Device::libtorch();
     #[cfg(all(feature = "flex", not(any(feature = "cuda", feature = "tch"))))]
     return Device::flex();

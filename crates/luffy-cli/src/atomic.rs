@@ -3,12 +3,12 @@
 //! New content goes to a hidden neighbour `.NAME.tmp`, is synced to the disk, and takes its place by
 //! one rename. A crash in between leaves at most a stale `.NAME.tmp`, which nobody reads.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use luffy_core::durable;
 
 /// Writes a file in one piece: readers see the old content or the new, never a part.
 ///
@@ -18,20 +18,10 @@ use anyhow::{Context, bail};
 /// If the folder does not exist or cannot be written; the message names the path. The old content
 /// is then untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let tmp = tmp_path(path)?;
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&tmp)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    if let Err(error) = write() {
-        // Best effort: what matters is the first error, and a stale file is removed at the next start.
-        let _ = fs::remove_file(&tmp);
-        return Err(error).with_context(|| format!("cannot write {}", path.display()));
+    if path.file_name().is_none() {
+        bail!("cannot write {}: the path names no file", path.display());
     }
-    fs::rename(&tmp, path)
-        .with_context(|| format!("cannot rename {} to {}", tmp.display(), path.display()))?;
-    sync_dir(parent(path))
+    durable::write_atomic(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Gives a finished folder its name: syncs every file and folder in `tmp`, then renames it.
@@ -43,7 +33,8 @@ pub fn commit_dir(tmp: &Path, target: &Path) -> anyhow::Result<()> {
     sync_tree(tmp)?;
     fs::rename(tmp, target)
         .with_context(|| format!("cannot rename {} to {}", tmp.display(), target.display()))?;
-    sync_dir(parent(target))
+    durable::sync_parent(target)
+        .with_context(|| format!("cannot sync the folder of {}", target.display()))
 }
 
 /// Removes what a killed process left behind: every file and folder named `.*.tmp` in `dir` and
@@ -64,30 +55,11 @@ pub fn remove_stale_tmp(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `.NAME.tmp` beside `path`: on the same file system, so that the rename is one operation.
-fn tmp_path(path: &Path) -> anyhow::Result<PathBuf> {
-    let Some(name) = path.file_name() else {
-        bail!("cannot write {}: the path names no file", path.display());
-    };
-    let mut tmp = OsString::from(".");
-    tmp.push(name);
-    tmp.push(".tmp");
-    Ok(path.with_file_name(tmp))
-}
-
 fn is_tmp(name: Option<&OsStr>) -> bool {
     name.is_some_and(|name| {
         let name = name.as_encoded_bytes();
         name.len() > 5 && name.starts_with(b".") && name.ends_with(b".tmp")
     })
-}
-
-/// The folder a path lies in; the current one for a bare name.
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// What is in a folder, by name.

@@ -11,6 +11,7 @@
 //! No algorithm lives here; the crates beside this one implement the traits and never meet.
 
 mod codec;
+pub mod durable;
 mod graded;
 mod method;
 mod prompt;

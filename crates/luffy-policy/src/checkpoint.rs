@@ -1,12 +1,11 @@
 //! Hugging Face folders.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use luffy_core::HostTensor;
+use luffy_core::{HostTensor, durable};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
@@ -219,21 +218,9 @@ pub fn write_tensors(
     write_atomic(path, &file)
 }
 
-/// Under a temporary name, synced, renamed: a reader sees the whole file or none.
 fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), PolicyError> {
-    let io = |source| PolicyError::Io { path: path.to_owned(), source };
-    let name =
-        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let tmp = path.with_file_name(format!(".{name}.tmp"));
-    let mut file = File::create(&tmp).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    fs::rename(&tmp, path).map_err(io)?;
-    // The new name itself lasts only once the folder is synced.
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        File::open(parent).and_then(|dir| dir.sync_all()).map_err(io)?;
-    }
-    Ok(())
+    durable::write_atomic(path, bytes)
+        .map_err(|source| PolicyError::Io { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

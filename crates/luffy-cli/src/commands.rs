@@ -137,7 +137,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
             );
             return Err(error).code(Code::Config);
         }
-        let (config, replicas) = (stored_config(dir)?, args.replicas.map(resolve_replicas));
+        let (config, replicas) = (run::stored_config(dir)?, args.replicas.map(resolve_replicas));
         if config.compare.methods.is_empty() {
             finish(&run::resume(dir, replicas, &options)?);
         } else {
@@ -170,16 +170,6 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
         finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out);
     }
     Ok(())
-}
-
-fn stored_config(dir: &std::path::Path) -> anyhow::Result<RunConfig> {
-    let path = dir.join("config.toml");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{} is no run directory: cannot read config.toml", dir.display()))
-        .code(Code::Config)?;
-    toml::from_str(&text)
-        .with_context(|| format!("{} does not fit this version", path.display()))
-        .code(Code::Config)
 }
 
 /// 0 becomes one per core on the CPU backend, one elsewhere.

@@ -45,15 +45,7 @@ impl RunDir {
     /// # Errors
     /// If it is no run directory, another process works in it, or its configuration cannot be read.
     pub fn open(path: &Path) -> anyhow::Result<(Self, RunConfig)> {
-        let file = path.join("config.toml");
-        let text = fs::read_to_string(&file)
-            .with_context(|| {
-                format!("{} is no run directory: cannot read config.toml", path.display())
-            })
-            .code(Code::Config)?;
-        let config = toml::from_str(&text)
-            .with_context(|| format!("{} does not fit this version", file.display()))
-            .code(Code::Config)?;
+        let config = stored_config(path)?;
         let lock = lock(path)?;
         Ok((Self { path: path.to_owned(), _lock: lock }, config))
     }
@@ -62,6 +54,20 @@ impl RunDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The configuration that a run directory was made with.
+///
+/// # Errors
+/// If it is no run directory, or its configuration cannot be read.
+pub(crate) fn stored_config(path: &Path) -> anyhow::Result<RunConfig> {
+    let file = path.join("config.toml");
+    let text = fs::read_to_string(&file)
+        .with_context(|| format!("{} is no run directory: cannot read config.toml", path.display()))
+        .code(Code::Config)?;
+    toml::from_str(&text)
+        .with_context(|| format!("{} does not fit this version", file.display()))
+        .code(Code::Config)
 }
 
 fn lock(path: &Path) -> anyhow::Result<File> {

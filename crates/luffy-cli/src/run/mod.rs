@@ -20,6 +20,7 @@ mod setup;
 mod summary;
 mod train;
 
+pub(crate) use directory::stored_config;
 pub use directory::{RunDir, free_run_dir};
 pub use summary::{EvalCounts, Summary};
 pub use train::{Outcome, RunOptions, resume, train};

@@ -31,7 +31,7 @@ pub use sampling::{SampleError, SampleRequest, Sampling};
 pub use stream::{Purpose, Stream, StreamKey};
 pub use task::{Demonstration, Message, Task};
 pub use trajectory::{Behavior, FinishReason, Group, Origin, Span, Trajectory};
-pub use verdict::{Outcome, Response, Verdict, Verifier};
+pub use verdict::{Extracted, Outcome, Reason, Response, Verdict, Verifier};
 
 #[cfg(feature = "tensor")]
 mod tensor;

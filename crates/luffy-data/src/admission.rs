@@ -334,7 +334,7 @@ impl Gate<'_> {
         }
         let text = self.codec.decode(answer);
         if let Some(verifier) = self.verifier {
-            let outcome = verifier.verify(task, &Response::complete(&text)).outcome;
+            let outcome = verifier.verify(task, &Response::complete(&text)).outcome();
             report.outcomes.entry(outcome).or_default().add(&task.id);
             if outcome != Outcome::Correct && self.settings.admission == Admission::Drop {
                 return Ok(Err(DemonstrationDrop::NotCorrect));

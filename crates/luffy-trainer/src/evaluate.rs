@@ -118,5 +118,5 @@ impl Trainer {
 
 fn is_correct(verifier: &dyn Verifier, prompt: &Prompt, trajectory: &Trajectory) -> bool {
     let response = Response { text: &trajectory.text, finish: trajectory.finish };
-    verifier.verify(&prompt.task, &response).outcome == Outcome::Correct
+    verifier.verify(&prompt.task, &response).outcome() == Outcome::Correct
 }

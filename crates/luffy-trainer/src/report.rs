@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use luffy_core::{GradedGroup, Metrics, TokenRuns, Trajectory};
+use luffy_core::{GradedGroup, Metrics, Reason, TokenRuns, Trajectory};
 use serde::Serialize;
 
 /// Metrics by name, as they go into `metrics.jsonl`; `docs/src/metrics.md` explains each.
@@ -85,6 +85,26 @@ impl StepReport {
                 .filter(|(_, t, _)| on(t))
                 .map(|(_, t, _)| f64::from(u8::from(t.finish == luffy_core::FinishReason::Length))),
         );
+        for reason in Reason::ALL {
+            let is_it = |(group, member, t): (&GradedGroup, usize, &Trajectory)| {
+                on(t).then(|| {
+                    f64::from(u8::from(
+                        group.verdicts.get(member).is_some_and(|verdict| verdict.reason == reason),
+                    ))
+                })
+            };
+            let shares: Vec<f64> = groups
+                .iter()
+                .flat_map(|group| {
+                    group.group.trajectories.iter().enumerate().map(move |(at, t)| (group, at, t))
+                })
+                .filter_map(is_it)
+                .collect();
+            // A reason that no response had is not worth a line of every step.
+            if shares.iter().any(|share| *share > 0.0) {
+                self.set_mean(&format!("verdict/{}", reason.name()), shares);
+            }
+        }
         for level in levels(groups) {
             self.set_mean(
                 &format!("on_score/level_{level}"),

@@ -1,8 +1,8 @@
 use std::f32::consts::LN_2;
 
 use luffy_core::{
-    Behavior, CodecError, Demonstration, FinishReason, Message, Outcome, Response, Task, TextCodec,
-    Verdict, Verifier,
+    Behavior, CodecError, Demonstration, FinishReason, Message, Outcome, Reason, Response, Task,
+    TextCodec, Verdict, Verifier,
 };
 use luffy_data::tasks::addition;
 use luffy_data::{
@@ -19,14 +19,13 @@ struct Boxed;
 impl Verifier for Boxed {
     fn verify(&self, task: &Task, response: &Response<'_>) -> Verdict {
         assert_eq!(response.finish, FinishReason::Stop);
-        let outcome = if response.text.ends_with(&format!("\\boxed{{{}}}", task.golds[0])) {
-            Outcome::Correct
+        Verdict::new(if response.text.ends_with(&format!("\\boxed{{{}}}", task.golds[0])) {
+            Reason::Identical
         } else if response.text.contains("\\boxed{") {
-            Outcome::Incorrect
+            Reason::Different
         } else {
-            Outcome::Malformed
-        };
-        Verdict { outcome, extracted: None, work: 1 }
+            Reason::NoAnswer
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use luffy_core::{
-    Behavior, FinishReason, GradedGroup, Group, Origin, Outcome, Prompt, Purpose, Span, StreamKey,
+    Behavior, FinishReason, GradedGroup, Group, Origin, Prompt, Purpose, Reason, Span, StreamKey,
     Task, TokenizedDemonstration, Trajectory, Verdict,
 };
 
@@ -59,10 +59,7 @@ pub(crate) fn graded(sampled: &[f32], demonstrated: &[f32]) -> GradedGroup {
     });
     GradedGroup {
         group: Group { prompt: Arc::new(prompt(1)), trajectories: trajectories.collect() },
-        verdicts: rewards
-            .iter()
-            .map(|_| Verdict { outcome: Outcome::Correct, extracted: None, work: 0 })
-            .collect(),
+        verdicts: rewards.iter().map(|_| Verdict::new(Reason::Identical)).collect(),
         rewards,
     }
 }

@@ -18,7 +18,7 @@ use luffy_core::{
     Response, Row, Sampling, Span, StepShape, StreamKey, Task, TokenStats, Trajectory, Verifier,
 };
 use luffy_objective::{Aggregate, Clip, GroupRelative, MixedPolicyLoss, Regularized};
-use luffy_reward::{Format, GradingValues, MathVerifier};
+use luffy_reward::{Format, GradingValues, MathVerifier, Profile};
 use luffy_rollout::choose;
 
 fn trajectory(text: &str, origin: Origin) -> Trajectory {
@@ -42,7 +42,7 @@ fn main() {
     ];
 
     // luffy-reward: 0 for the wrong answer, 1 for the right one.
-    let verifier = MathVerifier { format: Format::Think, require_stop: false };
+    let verifier = MathVerifier::new(Profile::Training, Format::Think);
     let verdicts: Vec<_> =
         trajectories.iter().map(|t| verifier.verify(&task, &Response::complete(&t.text))).collect();
     let rewards: Vec<f32> =

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use luffy_core::{Response, Task, Verifier};
-use luffy_reward::{Format, MathVerifier};
+use luffy_reward::{Format, MathVerifier, Profile};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         extra: serde_json::Map::new(),
     };
     let verdict =
-        MathVerifier { format, require_stop: false }.verify(&task, &Response::complete(response));
-    println!("{:?} {:?}", verdict.outcome, verdict.extracted);
+        MathVerifier::new(Profile::Lenient, format).verify(&task, &Response::complete(response));
+    println!("{:?} {:?}", verdict.outcome(), verdict.extracted);
     ExitCode::SUCCESS
 }

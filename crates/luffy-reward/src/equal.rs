@@ -1,185 +1,285 @@
-//! Equality of answers, exact: no float is involved.
+//! Whether an answer is a gold answer.
 
-/// Most digits an exponent may have. A longer one is compared as text.
-const MAX_EXPONENT_DIGITS: usize = 9;
+use std::borrow::Cow;
 
-/// Whether two answers are the same: as numbers if both are, as trimmed text if not.
+use luffy_core::Reason;
+use serde::{Deserialize, Serialize};
+
+use crate::budget::{Budget, Stop};
+use crate::compare::{Comparer, Decision, Means};
+use crate::read::{Ast, Bracket, NodeId, Tok, Token, lex, parse};
+
+/// The longest answer that is read; a longer one can only be the gold itself.
+const MAX_LEN: usize = 4_096;
+
+/// What counts as equal where people disagree.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each with a name of its own in a configuration"
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Equality {
+    /// `28` is right for a gold of `28%` (`0.28` always is).
+    pub percent_without_sign: bool,
+    /// `2 < x < 3` is right for a gold of `(2, 3)` (the reverse always is). Off: a problem that states
+    /// an inequality would be answered by repeating it.
+    pub inequality_for_interval: bool,
+    /// `5 \text{ feet}` is wrong for a gold of `5 \text{ inches}`. An answer without a unit is never
+    /// wrong for that.
+    pub units_must_agree: bool,
+    /// `2,74` is right for a gold of `2.74`.
+    pub decimal_comma: bool,
+    /// A decimal with at least this many significant digits is right if it is within one unit of its
+    /// last place of a gold that has more. Zero: never.
+    pub rounded_from_digits: u32,
+}
+
+impl Default for Equality {
+    fn default() -> Self {
+        Self {
+            percent_without_sign: true,
+            inequality_for_interval: false,
+            units_must_agree: true,
+            decimal_comma: false,
+            rounded_from_digits: 0,
+        }
+    }
+}
+
+/// Whether `answer` means the same as `gold`, by the default [`Equality`] and within the default budget.
 ///
-/// A number is an integer or a decimal with an optional sign, thousands separators in groups of three
-/// and an exponent of up to nine digits. Leading and trailing zeros do not matter and no digit is
-/// ever rounded away. Linear in the two texts.
+/// Total, and the same on every machine: it reads no clock and never panics, whatever it is given.
+/// Nothing is equal to a gold that has nothing in it.
 ///
 /// ```
 /// use luffy_reward::equal;
 ///
-/// assert!(equal("1,000", "+1000.0"));
-/// assert!(equal("4.5e33", "45E+32"));
-/// assert!(!equal("0.3333", "0.33333"));
-/// assert!(equal(r" \frac{1}{2}", r"\frac{1}{2}"));
+/// assert!(equal(r"\frac{1}{2}", "0.5"));
+/// assert!(equal("1,-2", r"-2 \text{ and } 1"));
+/// assert!(!equal("42", r"42 \text{ or } 43"));
 /// ```
-pub fn equal(a: &str, b: &str) -> bool {
-    let (a, b) = (a.trim(), b.trim());
-    match (Number::parse(a), Number::parse(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => a == b,
+pub fn equal(gold: &str, answer: &str) -> bool {
+    let Some(gold) = usable(gold) else { return false };
+    let mut budget = Budget::new(crate::DEFAULT_MAX_STEPS);
+    compare(gold, answer, Equality::default(), &mut budget).outcome()
+        == luffy_core::Outcome::Correct
+}
+
+/// A gold without the white space around it, if there is anything in it to compare with: at least one
+/// character that is neither a mark of formulas nor of sentences.
+pub(crate) fn usable(gold: &str) -> Option<&str> {
+    let gold = gold.trim();
+    let has_content =
+        gold.chars().any(|c| !(c.is_whitespace() || c.is_control() || "$.,;:{}~\\".contains(c)));
+    has_content.then_some(gold)
+}
+
+/// Whether a candidate can be read: candidates that cannot are passed over while there are others.
+pub(crate) fn is_readable(answer: &str, budget: &mut Budget) -> bool {
+    if answer.len() > MAX_LEN {
+        return false;
+    }
+    let answer = prepared(answer);
+    let reading = Reading::new(&answer, true);
+    if reading.words().is_some() {
+        return true;
+    }
+    parse(&reading.tokens, &mut Ast::default(), budget).is_ok()
+}
+
+/// How `answer` compares with `gold`.
+pub(crate) fn compare(gold: &str, answer: &str, equality: Equality, budget: &mut Budget) -> Reason {
+    match decide(gold, answer, equality, budget) {
+        Err(_) => Reason::OverBudget,
+        Ok(reason) => reason,
     }
 }
 
-/// `(-1)^negative * 0.digits * 10^exponent`, without zeros at either end of `digits`; zero has none.
-#[derive(Debug, PartialEq, Eq)]
-struct Number {
-    negative: bool,
-    digits: Vec<u8>,
-    exponent: i64,
-}
-
-impl Number {
-    /// Reads the whole of `text`, or says that it is not a number.
-    fn parse(text: &str) -> Option<Self> {
-        let (negative, text) = sign(text);
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
-            None => (text, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let mut digits = ungroup(whole)?;
-        if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
+fn decide(
+    gold: &str,
+    answer: &str,
+    equality: Equality,
+    budget: &mut Budget,
+) -> Result<Reason, Stop> {
+    let (gold, answer) = (gold.trim(), answer.trim());
+    if gold.is_empty() || answer.is_empty() {
+        return Ok(Reason::NoAnswer);
+    }
+    if gold == answer {
+        return Ok(Reason::Identical);
+    }
+    if answer.len() > MAX_LEN || gold.len() > MAX_LEN {
+        return Ok(Reason::Unreadable);
+    }
+    budget.charge((gold.len() + answer.len()) as u64)?;
+    let (gold, answer) = (prepared(gold), prepared(answer));
+    let first_gold = Reading::new(&gold, true);
+    let first_answer = Reading::new(&answer, true);
+    let reason = readings(&first_gold, &first_answer, equality, budget)?;
+    if reason.outcome() == luffy_core::Outcome::Correct {
+        return Ok(reason);
+    }
+    if equality.decimal_comma
+        && let Some((gold, answer)) = with_points(&gold, &answer)
+    {
+        let equality = Equality { decimal_comma: false, ..equality };
+        let other = decide(&gold, &answer, equality, budget)?;
+        if other.outcome() == luffy_core::Outcome::Correct {
+            return Ok(other);
         }
-        let n_whole = digits.len();
-        digits.extend_from_slice(fraction.as_bytes());
-        if digits.is_empty() {
-            return None;
+    }
+    if !(first_gold.has_groups || first_answer.has_groups) {
+        return Ok(reason);
+    }
+    // `1,234` may be a list as well: try the other readings.
+    let lists = [Reading::new(&gold, false), Reading::new(&answer, false)];
+    for (gold, answer) in
+        [(&lists[0], &lists[1]), (&lists[0], &first_answer), (&first_gold, &lists[1])]
+    {
+        let other = readings(gold, answer, equality, budget)?;
+        if other.outcome() == luffy_core::Outcome::Correct {
+            return Ok(other);
         }
-        let n_leading = digits.iter().take_while(|digit| **digit == b'0').count();
-        digits.drain(..n_leading);
-        let n_kept = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
-        digits.truncate(n_kept);
-        if digits.is_empty() {
-            return Some(Self { negative: false, digits, exponent: 0 });
+    }
+    Ok(reason)
+}
+
+/// Takes off what some sources wrap around formulas.
+fn prepared(text: &str) -> Cow<'_, str> {
+    let mut text = text.trim();
+    while let Some(inner) = text.strip_prefix("**").and_then(|rest| rest.strip_suffix("**")) {
+        text = inner.trim();
+    }
+    // A matrix whose backslashes were all escaped.
+    if text.contains("\\\\begin{") || text.contains("\\\\left") {
+        return Cow::Owned(text.replace("\\\\", "\\"));
+    }
+    Cow::Borrowed(text)
+}
+
+/// Both sides with points for decimal commas, where one side shows that commas are meant so: the gold
+/// has a point, or starts with a zero that no list element and no group of thousands would have.
+fn with_points(gold: &str, answer: &str) -> Option<(String, String)> {
+    let is_decimal = |text: &str, mark: char| {
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let text = text.trim_matches('$');
+        let text = text.strip_prefix('-').unwrap_or(text);
+        text.split_once(mark).is_some_and(|(whole, part)| digits(whole) && digits(part))
+    };
+    let starts_at_zero = gold.trim_start_matches(['$', '-']).starts_with("0,");
+    let is_meant = is_decimal(gold, '.') && is_decimal(answer, ',')
+        || is_decimal(gold, ',') && starts_at_zero && is_decimal(answer, '.');
+    is_meant.then(|| (gold.replace(',', "."), answer.replace(',', ".")))
+}
+
+struct Reading<'a> {
+    tokens: Vec<Token<'a>>,
+    has_groups: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(text: &'a str, group_commas: bool) -> Self {
+        let (mut tokens, has_groups) = lex(text, group_commas);
+        while matches!(tokens.last(), Some(Token { tok: Tok::Dot | Tok::Comma, .. })) {
+            tokens.pop();
         }
-        // A text in memory and nine digits stay far from overflow, so neither cut loses a number.
-        let (n_whole, n_leading) = (i64::try_from(n_whole).ok()?, i64::try_from(n_leading).ok()?);
-        let exponent = exponent + n_whole - n_leading;
-        Some(Self { negative, digits, exponent })
+        Self { tokens, has_groups }
+    }
+
+    /// Whether this is the empty set, or words that say that there is nothing.
+    fn is_empty_set(&self) -> bool {
+        if let [Token { tok: Tok::EmptySet, .. }] = self.tokens[..] {
+            return true;
+        }
+        let Some(words) = self.words() else { return false };
+        matches!(
+            words.letters.as_str(),
+            "nosolution"
+                | "nosolutions"
+                | "norealsolution"
+                | "norealsolutions"
+                | "emptyset"
+                | "theemptyset"
+        )
+    }
+
+    /// The letters of an answer that consists of words; `None` if there is anything else in it.
+    fn words(&self) -> Option<Words> {
+        let mut words = Words { letters: String::new(), has_text: false };
+        for token in &self.tokens {
+            match &token.tok {
+                Tok::Word(word) | Tok::Run(word) => {
+                    words.has_text |= matches!(token.tok, Tok::Word(_)) || word.len() >= 4;
+                    for letter in word.chars().filter(|letter| letter.is_alphanumeric()) {
+                        words.letters.extend(letter.to_lowercase());
+                    }
+                }
+                Tok::Sym(name) if name.chars().count() == 1 => {
+                    words.letters.extend(name.chars().flat_map(char::to_lowercase));
+                }
+                Tok::Open(Bracket::Brace) | Tok::Close(_) | Tok::Dot => {}
+                Tok::Open(_) => words.has_text |= self.tokens.len() <= 5,
+                _ => return None,
+            }
+        }
+        (!words.letters.is_empty()).then_some(words)
     }
 }
 
-/// Takes one sign off the front, the Unicode minus included.
-fn sign(text: &str) -> (bool, &str) {
-    if let Some(rest) = text.strip_prefix(['-', '\u{2212}']) {
-        (true, rest)
-    } else {
-        (false, text.strip_prefix('+').unwrap_or(text))
-    }
+struct Words {
+    letters: String,
+    /// Whether these are words and not a product of variables.
+    has_text: bool,
 }
 
-fn parse_exponent(text: &str) -> Option<i64> {
-    let (negative, digits) = sign(text);
-    let is_bounded = (1..=MAX_EXPONENT_DIGITS).contains(&digits.len());
-    if !is_bounded || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+fn readings(
+    gold: &Reading<'_>,
+    answer: &Reading<'_>,
+    equality: Equality,
+    budget: &mut Budget,
+) -> Result<Reason, Stop> {
+    let is_bad = |reading: &Reading<'_>| reading.tokens.iter().any(|token| token.tok == Tok::Bad);
+    let same = gold.tokens.len() == answer.tokens.len()
+        && gold.tokens.iter().zip(&answer.tokens).all(|(gold, answer)| gold.tok == answer.tok);
+    if same && !is_bad(gold) && !gold.tokens.is_empty() {
+        return Ok(Reason::Identical);
     }
-    let value: i64 = digits.parse().ok()?;
-    Some(if negative { -value } else { value })
-}
-
-/// The digits of a whole number without its separators: `1,234,567` but neither `1,2` nor `0,123`.
-fn ungroup(whole: &str) -> Option<Vec<u8>> {
-    let mut groups = whole.split(',');
-    let first = groups.next().unwrap_or("");
-    let mut digits = first.as_bytes().to_vec();
-    let mut is_grouped = false;
-    for group in groups {
-        if group.len() != 3 {
-            return None;
+    if gold.is_empty_set() && answer.is_empty_set() {
+        return Ok(Reason::Identical);
+    }
+    if let (Some(gold), Some(answer)) = (gold.words(), answer.words())
+        && (gold.has_text || answer.has_text && answer.letters.len() > 1)
+    {
+        let is_same = gold.letters == answer.letters;
+        if is_same || gold.has_text && gold.letters.len() > 1 {
+            return Ok(if is_same { Reason::Identical } else { Reason::Different });
         }
-        digits.extend_from_slice(group.as_bytes());
-        is_grouped = true;
     }
-    let starts_well = (1..=3).contains(&first.len()) && !first.starts_with('0');
-    let is_whole = digits.iter().all(u8::is_ascii_digit) && (!is_grouped || starts_well);
-    is_whole.then_some(digits)
+    let mut ast = Ast::default();
+    let gold = read(&gold.tokens, &mut ast, budget)?;
+    let answer = read(&answer.tokens, &mut ast, budget)?;
+    let (Some(gold), Some(answer)) = (gold, answer) else { return Ok(Reason::Unreadable) };
+    let decision = Comparer { ast: &mut ast, budget, rules: equality }.equal(gold, answer)?;
+    Ok(match decision {
+        Decision::Equal(Means::Identical) => Reason::Identical,
+        Decision::Equal(Means::Exact) => Reason::Exact,
+        Decision::Equal(Means::Symbolic) => Reason::Symbolic,
+        Decision::Equal(Means::Numeric) => Reason::Numeric,
+        Decision::Different => Reason::Different,
+        Decision::Undecided => Reason::Undecided,
+    })
+}
+
+/// The expression, if it is one.
+fn read(tokens: &[Token<'_>], ast: &mut Ast, budget: &mut Budget) -> Result<Option<NodeId>, Stop> {
+    match parse(tokens, ast, budget) {
+        Ok(node) => Ok(Some(node)),
+        Err(Stop::OverBudget) => Err(Stop::OverBudget),
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn check(a: &str, b: &str, expected: bool) {
-        assert_eq!(equal(a, b), expected, "{a} = {b}");
-        assert_eq!(equal(b, a), expected, "{b} = {a}");
-    }
-
-    #[test]
-    fn equal_numbers_in_other_clothes_are_equal() {
-        check("57", "57.", true);
-        check("57", " +057.000 ", true);
-        check("142", "142.0", true);
-        check(".5", "0.50", true);
-        check("-3", "\u{2212}3", true);
-        check("0", "-0.0", true);
-        check("0", "0e5", true);
-        check("1,234,567.25", "1234567.25", true);
-        check("1,000", "1e3", true);
-        check("4.5e33", "45E32", true);
-        check("0.0001", "1e-4", true);
-    }
-
-    #[test]
-    fn different_numbers_are_different_to_the_last_digit() {
-        check("57", "-57", false);
-        check("0.333333", "0.3333333", false);
-        // Both round to the same f64.
-        check("9007199254740992", "9007199254740993", false);
-        check("1e999999999", "1e999999998", false);
-        check("10", "1", false);
-    }
-
-    #[test]
-    fn what_is_not_a_number_is_compared_as_text() {
-        check("x", " x\n", true);
-        check("C", "c", false);
-        check("1,2", "12", false);
-        check("0,123", "123", false);
-        check("1,2345", "12345", false);
-        check("1/2", "0.5", false);
-        check(".", "0", false);
-        check("", "0", false);
-        check("-", "0", false);
-        check("e5", "0", false);
-        check("--5", "5", false);
-        check("1e0000000001", "10", false);
-        check("1.2.3", "1.23", false);
-        check("\u{0665}", "5", false);
-    }
-
-    proptest! {
-        #[test]
-        fn everything_equals_itself(text in any::<String>()) {
-            prop_assert!(equal(&text, &text));
-        }
-
-        #[test]
-        fn an_altered_digit_is_never_equal(
-            text in r"-?[0-9]{1,25}(\.[0-9]{1,25})?",
-            place in any::<prop::sample::Index>(),
-            shift in 1_u8..10,
-        ) {
-            let mut bytes = text.clone().into_bytes();
-            let places: Vec<usize> =
-                (0..bytes.len()).filter(|place| bytes[*place].is_ascii_digit()).collect();
-            let at = places[place.index(places.len())];
-            bytes[at] = b'0' + (bytes[at] - b'0' + shift) % 10;
-            let altered = String::from_utf8(bytes).expect("digits are ASCII");
-            prop_assert!(!equal(&text, &altered), "{text} = {altered}");
-        }
-
-        #[test]
-        fn integers_are_equal_exactly_when_their_values_are(a in -50_i64..50, b in -50_i64..50) {
-            prop_assert_eq!(equal(&format!("{a}.0"), &format!("{b:+}")), a == b);
-        }
-    }
-}
+mod tests;

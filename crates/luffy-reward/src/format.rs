@@ -44,9 +44,9 @@ impl Format {
 /// Whether `text` is one box and nothing else.
 fn is_one_box(text: &str) -> bool {
     let Some(content) = text.strip_prefix(r"\boxed{") else { return false };
-    // The box that opens last starts where this one does, and ends where the text does.
+    // The last box starts where this one does, ends where the text does, and holds no other.
     let start = text.len() - content.len();
-    last_boxed(text) == Some(start..text.len() - 1)
+    last_boxed(text) == Some(start..text.len() - 1) && !content.contains(r"\boxed")
 }
 
 #[cfg(test)]

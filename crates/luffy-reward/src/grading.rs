@@ -24,7 +24,7 @@ impl Default for GradingValues {
 impl GradingValues {
     /// The reward; `None` for [`Outcome::BadGold`], where nothing can be paid and the prompt is dropped.
     pub fn reward(&self, verdict: &Verdict) -> Option<f32> {
-        match verdict.outcome {
+        match verdict.outcome() {
             Outcome::Correct => Some(self.correct),
             Outcome::Incorrect => Some(self.incorrect),
             Outcome::Malformed => Some(self.malformed),
@@ -35,19 +35,20 @@ impl GradingValues {
 
 #[cfg(test)]
 mod tests {
+    use luffy_core::Reason;
+
     use super::*;
 
-    fn check(outcome: Outcome, expected: Option<f32>) {
+    fn check(reason: Reason, expected: Option<f32>) {
         let values = GradingValues { correct: 1.0, incorrect: -0.5, malformed: -1.0 };
-        let verdict = Verdict { outcome, extracted: None, work: 0 };
-        assert_eq!(values.reward(&verdict), expected);
+        assert_eq!(values.reward(&Verdict::new(reason)), expected);
     }
 
     #[test]
     fn each_outcome_pays_its_own_value_and_a_bad_gold_nothing() {
-        check(Outcome::Correct, Some(1.0));
-        check(Outcome::Incorrect, Some(-0.5));
-        check(Outcome::Malformed, Some(-1.0));
-        check(Outcome::BadGold, None);
+        check(Reason::Exact, Some(1.0));
+        check(Reason::Undecided, Some(-0.5));
+        check(Reason::Format, Some(-1.0));
+        check(Reason::BadGold, None);
     }
 }

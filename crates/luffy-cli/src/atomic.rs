@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -18,10 +19,23 @@ use luffy_core::durable;
 /// If the folder does not exist or cannot be written; the message names the path. The old content
 /// is then untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let context = || format!("cannot write {}", path.display());
+    write_atomic_with(path, |file| file.write_all(bytes).with_context(context))
+}
+
+/// Writes a file in one piece, as [`write_atomic`], without holding it in memory: `fill` writes it.
+///
+/// # Errors
+/// What `fill` says, or what [`write_atomic`] does. The old content is then untouched.
+pub fn write_atomic_with(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let context = || format!("cannot write {}", path.display());
     if path.file_name().is_none() {
-        bail!("cannot write {}: the path names no file", path.display());
+        bail!("{}: the path names no file", context());
     }
-    durable::write_atomic(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    durable::write_with(path, fill, |error| anyhow::Error::from(error).context(context()))
 }
 
 /// Gives a finished folder its name: syncs every file and folder in `tmp`, then renames it.

@@ -34,6 +34,8 @@ enum Command {
     Data(DataCommand),
     /// Rebuild the base policy of recipe `addition` and write it as a Hugging Face folder.
     Base(BaseArgs),
+    /// Grade a JSONL file of responses with gold answers.
+    Grade(crate::grade::GradeArgs),
     /// List the built-in recipes, or print one.
     Recipes {
         /// The recipe to print.
@@ -122,6 +124,7 @@ pub fn run() -> anyhow::Result<()> {
             prepare_gsm8k(&input, &out)
         }
         Command::Base(args) => build_base(&args),
+        Command::Grade(args) => crate::grade::grade(&args, wants_bar()),
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
     }
@@ -221,8 +224,12 @@ fn options() -> anyhow::Result<RunOptions> {
         say("interrupted: finishing the step and saving; interrupt again to stop at once");
     })
     .context("cannot listen for interrupts")?;
-    let bar = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
-    Ok(RunOptions { interrupted, bar, command: std::env::args().collect() })
+    Ok(RunOptions { interrupted, bar: wants_bar(), command: std::env::args().collect() })
+}
+
+/// Whether a person watches stderr.
+fn wants_bar() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("CI").is_none()
 }
 
 fn prepare_gsm8k(input: &std::path::Path, out: &std::path::Path) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ pub mod config;
 mod crash;
 pub mod device;
 pub mod exit;
+mod grade;
 pub mod jsonl;
 pub mod layers;
 pub mod machine;

@@ -103,7 +103,7 @@ fn row(level: &str, base: Option<&Count>, trained: Option<&Count>) -> Vec<String
 }
 
 /// Columns as wide as their widest cell: the first to the left, the others to the right.
-fn render(rows: &[Vec<String>]) -> String {
+pub(crate) fn render(rows: &[Vec<String>]) -> String {
     let n_columns = rows.first().map_or(0, Vec::len);
     let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..n_columns).map(width).collect();

@@ -3,13 +3,14 @@
 use luffy_core::{AdamWSettings, Sampling};
 use luffy_data::{Admission, ColumnNames};
 use luffy_objective::MethodConfig;
-use luffy_reward::{Format, GradingValues};
 use luffy_trainer::{Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
 mod load;
+mod reward;
 
 pub use load::{RECIPES, Sources, load, recipe_text};
+pub use reward::{RewardSection, VerifierName, build_verifier};
 
 /// Names a built-in model or data set instead of a path.
 pub const BUILTIN_ADDITION: &str = "builtin:addition";
@@ -159,24 +160,6 @@ impl RolloutSection {
     /// The sampling rule of training rollouts.
     pub const fn sampling(&self) -> Sampling {
         Sampling::temperature(self.temperature)
-    }
-}
-
-/// How responses are graded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct RewardSection {
-    /// What a response must look like.
-    pub format: Format,
-    /// Whether a response cut by the token limit counts as malformed.
-    pub require_stop: bool,
-    /// What each outcome is worth.
-    pub values: GradingValues,
-}
-
-impl Default for RewardSection {
-    fn default() -> Self {
-        Self { format: Format::Think, require_stop: true, values: GradingValues::default() }
     }
 }
 

@@ -10,11 +10,10 @@ use luffy_data::{
     AdmissionReport, AdmissionSettings, HfCodec, admit, read_tasks, tasks, write_tasks,
 };
 use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained};
-use luffy_reward::MathVerifier;
 use luffy_rollout::Engine;
 use luffy_trainer::{Grader, Trainer, TrainerSettings, Workers};
 
-use crate::config::{BUILTIN_ADDITION, RunConfig};
+use crate::config::{BUILTIN_ADDITION, RunConfig, build_verifier};
 use crate::device::device;
 use crate::exit::{Code, WithCode};
 
@@ -47,10 +46,7 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
     };
     let codec = HfCodec::open(&model_dir, template.as_deref()).code(Code::Input)?;
     let codec: Arc<dyn TextCodec> = Arc::new(codec);
-    let verifier: Arc<dyn Verifier> = Arc::new(MathVerifier {
-        format: config.reward.format,
-        require_stop: config.reward.require_stop,
-    });
+    let verifier = build_verifier(&config.reward);
 
     let mut notes = String::new();
     let _ = writeln!(notes, "chat template: {}", template_name(config, &model_dir));

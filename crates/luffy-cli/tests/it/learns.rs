@@ -6,7 +6,7 @@ use std::sync::Arc;
 use luffy_cli::device::device;
 use luffy_core::{
     AdamWSettings, Behavior, CodecError, Demonstration, FinishReason, Learner, Message, Outcome,
-    Prompt, Response, Sampler, Sampling, Task, TextCodec, TokenizedDemonstration, Verdict,
+    Prompt, Reason, Response, Sampler, Sampling, Task, TextCodec, TokenizedDemonstration, Verdict,
     Verifier,
 };
 use luffy_objective::MethodConfig;
@@ -47,8 +47,7 @@ struct ExactMatch;
 impl Verifier for ExactMatch {
     fn verify(&self, task: &Task, response: &Response<'_>) -> Verdict {
         let right = response.finish == FinishReason::Stop && task.golds[0] == response.text;
-        let outcome = if right { Outcome::Correct } else { Outcome::Incorrect };
-        Verdict { outcome, extracted: Some(response.text.to_owned()), work: 1 }
+        Verdict::new(if right { Reason::Identical } else { Reason::Different })
     }
 }
 
@@ -92,7 +91,7 @@ fn trainer(method: &str, replicas: usize) -> Trainer {
     };
     let method = MethodConfig::by_name(method).expect("a method").build();
     let grader = Arc::new(|verdict: &Verdict| {
-        Some(if verdict.outcome == Outcome::Correct { 1.0 } else { 0.0 })
+        Some(if verdict.outcome() == Outcome::Correct { 1.0 } else { 0.0 })
     });
     let workers = Workers {
         samplers: (0..replicas).map(|_| sampler()).collect(),

@@ -1,4 +1,5 @@
 //! The program from outside, in reading order.
 
+mod grade; // responses in, the same rows with verdicts out
 mod learns; // every crate together: a demonstration is learned
 mod resume; // killed at any moment, a run continues to the same bytes

@@ -12,8 +12,8 @@ use burn::tensor::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use luffy_core::{
     AdvantageEstimator, Behavior, FinishReason, GradedGroup, Group, MicroBatch, Objective, Origin,
-    Outcome, Prompt, Purpose, Row, Shaping, Span, StepShape, StreamKey, Task, TokenRuns,
-    TokenStats, TokenView, Trajectory, Verdict,
+    Prompt, Purpose, Reason, Row, Shaping, Span, StepShape, StreamKey, Task, TokenRuns, TokenStats,
+    TokenView, Trajectory, Verdict,
 };
 use luffy_objective::{Aggregate, Clip, GroupRelative, MixedPolicyLoss, Regularized};
 
@@ -55,7 +55,7 @@ fn graded_groups(n_groups: usize, len: usize) -> Vec<GradedGroup> {
     };
     let prompt =
         Arc::new(Prompt { task, index: 0, tokens: vec![1; 16].into(), demonstrations: vec![] });
-    let verdict = Verdict { outcome: Outcome::Correct, extracted: None, work: 0 };
+    let verdict = Verdict::new(Reason::Identical);
     (0..n_groups)
         .map(|_| GradedGroup {
             group: Group {

@@ -5,23 +5,95 @@ use std::process::Command;
 
 use crate::backend::Backend;
 use crate::luffy;
-use crate::paths::{cache_dir, target_dir, workspace_root};
+use crate::paths::{cache_dir, cargo, peers, shared, target_dir, workspace_root};
 use crate::process::{self, Failure};
+
+/// What `cargo xtask conformance grader --help` prints.
+const GRADER_HELP: &str = "\
+Grade every row of a file and say where the verdict is not the expected one
+
+Usage: cargo xtask conformance grader [FLAGS]
+
+  --cases FILE        one JSON object a line (default: ../shared/conformance/grader/cases.jsonl, or
+                      below LUFFY_SHARED; then robustness.jsonl beside it is graded too)
+  --robustness FILE   a second file, as a rule one with rows of which nothing is expected
+  --profile PROFILE   `lenient` (default, for evaluation) or `training` (only a complete box counts)
+  --list              every disagreement, and every verdict on a row of which nothing is expected
+
+A row has `gold` or `golds`, `response`, `expected` (true, false or null) and, if it likes, `id`, `rule`,
+`category` and `format` (`plain` by default, or `think`: the answer follows the thoughts).
+FN is a right answer graded wrong, FP a wrong one graded right. The last line reads
+`agreement 0.NNNN (FN n, FP n, N cases)`. Disagreements are no failure; a panic of the grader, a check
+over its step budget, a line that is no row or a file that cannot be read is one, and makes the exit
+status 1. Builds without burn.
+";
 
 /// The comparison that is named first.
 pub(crate) fn run(mut args: Vec<String>) -> Result<(), Failure> {
-    if args.first().map(String::as_str) == Some("transformers") {
-        args.remove(0);
-        transformers(args)
-    } else {
-        Err(Failure::usage("say what to compare with: `cargo xtask conformance transformers`"))
+    let name = if args.is_empty() { String::new() } else { args.remove(0) };
+    match name.as_str() {
+        "transformers" => transformers(args),
+        "grader" => grader(args),
+        _ => Err(Failure::usage(
+            "say what to compare: `cargo xtask conformance grader` or `.. conformance transformers`",
+        )),
     }
+}
+
+/// Has the grader judge rows whose verdict is known.
+fn grader(mut args: Vec<String>) -> Result<(), Failure> {
+    if wants_help(&args) {
+        print!("{GRADER_HELP}");
+        return Ok(());
+    }
+    if value_of(&args, "--cases").is_none() {
+        let cases = default_cases()?;
+        let debatable = cases.with_file_name("robustness.jsonl");
+        args.extend(["--cases".to_owned(), cases.display().to_string()]);
+        if value_of(&args, "--robustness").is_none() && debatable.exists() {
+            args.extend(["--robustness".to_owned(), debatable.display().to_string()]);
+        }
+    }
+    let mut command = example("conformance", "run");
+    Err(process::become_program(command.arg("--").args(args)))
+}
+
+/// `cargo VERB --release --example NAME` of the crate that grades.
+pub(crate) fn example(name: &str, verb: &str) -> Command {
+    let mut command = Command::new(cargo());
+    command.args([verb, "--release"]);
+    // As for the program: after the first build cargo's own lines are noise.
+    if target_dir().join("release/examples").join(name).exists() {
+        command.arg("--quiet");
+    }
+    command.arg("--manifest-path").arg(workspace_root().join("Cargo.toml")).args([
+        "-p",
+        "luffy-reward",
+        "--example",
+        name,
+    ]);
+    command
+}
+
+/// The graded responses that lie beside the checkout.
+pub(crate) fn default_cases() -> Result<PathBuf, Failure> {
+    shared("conformance/grader/cases.jsonl").map_err(|tried| {
+        Failure::usage(format!(
+            "name the rows with --cases FILE.jsonl; there are none at {}",
+            tried.display()
+        ))
+    })
+}
+
+/// Whether the arguments ask what they mean.
+pub(crate) fn wants_help(args: &[String]) -> bool {
+    args.iter().any(|arg| arg == "--help" || arg == "-h")
 }
 
 /// Has a checkpoint scored by the program and by Python transformers, and compares.
 fn transformers(mut args: Vec<String>) -> Result<(), Failure> {
     let backend = Backend::take_from(&mut args)?.unwrap_or(Backend::Flex);
-    let wants_help = args.iter().any(|arg| arg == "--help" || arg == "-h");
+    let wants_help = wants_help(&args);
     if !wants_help && value_of(&args, "--model").is_none() {
         args.extend(["--model".to_owned(), default_model()?.display().to_string()]);
     }
@@ -58,28 +130,18 @@ fn python() -> Result<PathBuf, Failure> {
     Ok(venv.join("bin/python"))
 }
 
-fn peers() -> PathBuf {
-    workspace_root().join("benches/peers")
-}
-
 /// The tiny checkpoint with random weights that lies beside the checkout.
 fn default_model() -> Result<PathBuf, Failure> {
-    let shared = std::env::var_os("LUFFY_SHARED")
-        .filter(|dir| !dir.is_empty())
-        .map_or_else(|| workspace_root().join("../shared"), PathBuf::from);
-    let model = shared.join("conformance/models/qwen2-tied");
-    if model.is_dir() {
-        Ok(model)
-    } else {
-        Err(Failure::usage(format!(
+    shared("conformance/models/qwen2-tied").map_err(|tried| {
+        Failure::usage(format!(
             "name a checkpoint with --model DIR; there is none at {}",
-            model.display()
-        )))
-    }
+            tried.display()
+        ))
+    })
 }
 
 /// The value of `--name VALUE` or `--name=VALUE`.
-fn value_of<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
+pub(crate) fn value_of<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix(name)? {
         "" => args.get(at + 1).map(String::as_str),
         rest => rest.strip_prefix('='),
@@ -89,6 +151,29 @@ fn value_of<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comparison_that_does_not_exist_is_a_usage_error() {
+        for args in [vec![], vec!["sglang".to_owned()]] {
+            assert_eq!(run(args).map_err(|failure| failure.code()), Err(2));
+        }
+    }
+
+    #[test]
+    fn the_grader_is_built_without_the_program() {
+        let command = example("conformance", "run");
+        let given: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
+        let at = given.iter().position(|arg| arg == "-p").expect("a package is named");
+        assert_eq!(given[at..], ["-p", "luffy-reward", "--example", "conformance"]);
+        assert_eq!(given[..2], ["run", "--release"]);
+    }
+
+    #[test]
+    fn help_names_every_flag_and_the_form_of_the_last_line() {
+        for word in ["--cases", "--robustness", "--profile", "--list", "agreement 0.NNNN"] {
+            assert!(GRADER_HELP.contains(word), "{word}");
+        }
+    }
 
     #[test]
     fn a_flag_is_read_in_both_spellings() {

@@ -16,18 +16,23 @@ Checking
   test --backend tch                 the smallest end-to-end test on libtorch
   check [--keep-going]               format, tidy, spelling, licences, book, lints, documentation
   tidy                               the rules of ARCHITECTURE.md alone
+  conformance grader [FLAGS]         grade rows whose verdict is known (--cases FILE)
   conformance transformers [FLAGS]   compare a checkpoint (--model DIR) with Python transformers
 
+Measuring
+  bench grader [--write] [FLAGS]     the grader beside math-verify: speed, agreement, hostile answers
+
 B is `flex` (CPU, the default), `cuda` or `tch`; docs/src/backends.md says what each needs.
-FLAGS go to the program: `cargo xtask train --help` lists them.
+FLAGS go to the program: `cargo xtask train --help` lists them, `.. conformance grader --help` others.
 
 Environment
   LUFFY_CACHE   where tools, libtorch and virtual environments are kept (default ~/.cache/luffy)
   LIBTORCH      a libtorch 2.9.0 to use instead of the one that `--backend tch` downloads
+  LUFFY_SHARED  where the shared test inputs are (default ../shared beside the checkout)
 ";
 
-const COMMANDS: [&str; 8] =
-    ["train", "luffy", "recipes", "test", "check", "tidy", "conformance", "help"];
+const COMMANDS: [&str; 9] =
+    ["train", "luffy", "recipes", "test", "check", "tidy", "conformance", "bench", "help"];
 
 /// The complaint about a command that does not exist.
 pub(crate) fn unknown_command(name: &str) -> Failure {

@@ -11,6 +11,7 @@
 )]
 
 mod backend;
+mod bench;
 mod check;
 mod conformance;
 mod help;
@@ -48,6 +49,7 @@ fn dispatch(command: &str, args: Vec<String>) -> Result<(), Failure> {
         "train" | "recipes" => luffy::run_subcommand(command, args),
         "luffy" => luffy::run(args),
         "conformance" => conformance::run(args),
+        "bench" => bench::run(args),
         "test" => test::run(args),
         "check" => check::run(&args),
         "tidy" => tidy::run(&args),

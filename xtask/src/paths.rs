@@ -36,3 +36,18 @@ pub(crate) fn target_dir() -> PathBuf {
         .filter(|dir| !dir.is_empty())
         .map_or_else(|| workspace_root().join("target"), PathBuf::from)
 }
+
+/// The scripts that compare with Python.
+pub(crate) fn peers() -> PathBuf {
+    workspace_root().join("benches/peers")
+}
+
+/// A file or folder among the shared test inputs that lie beside the checkout, if it is there; the path
+/// that was tried otherwise.
+pub(crate) fn shared(path: &str) -> Result<PathBuf, PathBuf> {
+    let shared = std::env::var_os("LUFFY_SHARED")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| workspace_root().join("../shared"), PathBuf::from);
+    let found = shared.join(path);
+    if found.exists() { Ok(found) } else { Err(found) }
+}

@@ -51,6 +51,8 @@ struct Options {
 #[derive(Default)]
 struct Shared {
     done: AtomicU64,
+    /// The input that each thread is at.
+    current: Vec<AtomicU64>,
     failure: Mutex<Option<String>>,
     slow: Mutex<Vec<(Duration, String)>>,
 }
@@ -76,7 +78,8 @@ fn main() -> ExitCode {
             }
         },
     };
-    let shared = Shared::default();
+    let current = (0..options.n_threads).map(|_| AtomicU64::new(options.first)).collect();
+    let shared = Shared { current, ..Shared::default() };
     let start = Instant::now();
     for (at, input) in kept.iter().enumerate() {
         one(&format!("kept {at}"), input, &options, &shared);
@@ -144,6 +147,7 @@ fn run(thread: u64, options: &Options, kept: &[Input], shared: &Shared) {
             return;
         }
         let number = options.first + index;
+        shared.current[thread as usize].store(number, Ordering::Relaxed);
         let input = generate::input(options.seed, number, options.max_len, kept);
         one(&format!("input {number}"), &input, options, shared);
         shared.done.fetch_add(1, Ordering::Relaxed);
@@ -212,21 +216,20 @@ fn cpu_time() -> Option<Duration> {
 
 /// Says how far the threads are, and ends the program if they no longer move.
 fn watch(options: &Options, shared: &Shared, start: Instant) {
-    let mut last = (0, Instant::now());
+    const LOOK: Duration = Duration::from_millis(20);
+    // Looks, and not the clock: a program that is stopped for a while is not stuck.
+    let mut last = (0, 0);
     let mut told = Instant::now();
     loop {
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK);
         let done = shared.done.load(Ordering::Relaxed);
         let failed = shared.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if failed || done >= options.n_execs {
             return;
         }
-        if done > last.0 {
-            last = (done, Instant::now());
-        }
-        // Threads take their inputs in turn, so the ones that are stuck are near this number.
-        if last.1.elapsed() > Duration::from_mins(1) {
-            eprintln!("no input ended for a minute; {done} have, from {}", options.first);
+        last = if done > last.0 { (done, 0) } else { (done, last.1 + 1) };
+        if LOOK * last.1 > Duration::from_mins(1) {
+            eprintln!("no input ended for a minute: one of {:?}", shared.current);
             std::process::abort();
         }
         if told.elapsed() > Duration::from_mins(1) {

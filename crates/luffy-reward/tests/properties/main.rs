@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 /// As many cases as keep each test below a second or so.
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// Both ways round.

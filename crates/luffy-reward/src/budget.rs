@@ -21,6 +21,15 @@ pub(crate) enum Stop {
     Unknown,
 }
 
+/// What a computation gave, if anything; only a spent budget stops what asked for it.
+pub(crate) fn known<T>(result: Result<T, Stop>) -> Result<Option<T>, Stop> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Stop::OverBudget) => Err(Stop::OverBudget),
+        Err(Stop::Undefined | Stop::Unknown) => Ok(None),
+    }
+}
+
 impl Budget {
     pub(crate) fn new(total: u64) -> Self {
         Self { total, left: total }

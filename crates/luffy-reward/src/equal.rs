@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use luffy_core::Reason;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Budget, Stop};
+use crate::budget::{Budget, Stop, known};
 use crate::compare::{Comparer, Decision, Means};
-use crate::read::{Ast, Bracket, NodeId, Tok, Token, lex, parse};
+use crate::read::{Ast, Bracket, Tok, Token, lex, parse};
 
 /// The longest answer that is read; a longer one can only be the gold itself.
 const MAX_LEN: usize = 4_096;
@@ -258,8 +258,8 @@ fn readings(
         }
     }
     let mut ast = Ast::default();
-    let gold = read(&gold.tokens, &mut ast, budget)?;
-    let answer = read(&answer.tokens, &mut ast, budget)?;
+    let gold = known(parse(&gold.tokens, &mut ast, budget))?;
+    let answer = known(parse(&answer.tokens, &mut ast, budget))?;
     let (Some(gold), Some(answer)) = (gold, answer) else { return Ok(Reason::Unreadable) };
     let decision = Comparer { ast: &mut ast, budget, rules: equality }.equal(gold, answer)?;
     Ok(match decision {
@@ -270,15 +270,6 @@ fn readings(
         Decision::Different => Reason::Different,
         Decision::Undecided => Reason::Undecided,
     })
-}
-
-/// The expression, if it is one.
-fn read(tokens: &[Token<'_>], ast: &mut Ast, budget: &mut Budget) -> Result<Option<NodeId>, Stop> {
-    match parse(tokens, ast, budget) {
-        Ok(node) => Ok(Some(node)),
-        Err(Stop::OverBudget) => Err(Stop::OverBudget),
-        Err(_) => Ok(None),
-    }
 }
 
 #[cfg(test)]

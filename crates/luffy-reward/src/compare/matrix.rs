@@ -102,8 +102,7 @@ impl Comparer<'_> {
                 if factors.is_empty() {
                     return Ok(Some(matrix));
                 }
-                let kids = self.ast.list_of(&factors);
-                let factor = self.ast.push(Node::Mul(kids))?;
+                let factor = self.ast.product(&factors)?;
                 self.scaled(matrix, factor).map(Some)
             }
             _ => Ok(None),
@@ -113,8 +112,7 @@ impl Comparer<'_> {
     fn scaled(&mut self, matrix: Matrix, factor: NodeId) -> Result<Matrix, Stop> {
         let mut cells = Vec::with_capacity(matrix.cells.len());
         for cell in &matrix.cells {
-            let kids = self.ast.list_of(&[factor, *cell]);
-            cells.push(self.ast.push(Node::Mul(kids))?);
+            cells.push(self.ast.product(&[factor, *cell])?);
         }
         Ok(Matrix { cells, ..matrix })
     }
@@ -143,8 +141,7 @@ impl Comparer<'_> {
                 for at in 0..a.n_columns {
                     let pair =
                         [a.cells[row * a.n_columns + at], b.cells[at * b.n_columns + column]];
-                    let kids = self.ast.list_of(&pair);
-                    terms.push(self.ast.push(Node::Mul(kids))?);
+                    terms.push(self.ast.product(&pair)?);
                 }
                 let kids = self.ast.list_of(&terms);
                 cells.push(self.ast.push(Node::Add(kids))?);

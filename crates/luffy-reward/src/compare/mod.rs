@@ -15,7 +15,7 @@ mod shape;
 mod unit;
 
 use crate::Equality;
-use crate::budget::{Budget, Stop};
+use crate::budget::{Budget, Stop, known};
 use crate::read::{Ast, NodeId};
 
 /// How two answers were found equal, the surest first.
@@ -83,10 +83,6 @@ impl Comparer<'_> {
     ///
     /// [`Stop::OverBudget`] only.
     pub(crate) fn equal(&mut self, gold: NodeId, answer: NodeId) -> Result<Decision, Stop> {
-        match self.shapes(gold, answer) {
-            Err(Stop::OverBudget) => Err(Stop::OverBudget),
-            Err(Stop::Undefined | Stop::Unknown) => Ok(Decision::Undecided),
-            Ok(decision) => Ok(decision),
-        }
+        Ok(known(self.shapes(gold, answer))?.unwrap_or(Decision::Undecided))
     }
 }

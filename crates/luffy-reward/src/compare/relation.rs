@@ -1,6 +1,6 @@
 //! Equations, inequalities and what they say of a single name.
 
-use super::{Comparer, Decision, Means};
+use super::{Comparer, Decision};
 use crate::budget::Stop;
 use crate::read::{Bracket, Node, NodeId, Rel};
 
@@ -88,11 +88,7 @@ impl Comparer<'_> {
         if gold_rels != rels {
             return Ok(Decision::Different);
         }
-        let mut decision = Decision::Equal(Means::Identical);
-        for (gold, side) in gold_sides.iter().zip(sides) {
-            decision = decision.and(|| self.shapes(*gold, *side))?;
-        }
-        Ok(decision)
+        self.in_order(gold_sides, sides)
     }
 
     /// `a < b` against `c < d`: one difference of sides must be a multiple of the other.
@@ -152,8 +148,7 @@ impl Comparer<'_> {
             return Ok(Decision::Different);
         }
         let factor = self.ast.push(Node::Num(factor))?;
-        let kids = self.ast.list_of(&[factor, b]);
-        let scaled = self.ast.push(Node::Mul(kids))?;
+        let scaled = self.ast.product(&[factor, b])?;
         self.values(a, scaled)
     }
 

@@ -9,7 +9,7 @@ use super::numeric::Evaluator;
 use super::point::{N_POINTS, Point};
 use super::{Comparer, Decision, Means};
 use crate::ball::{Field, Scalar};
-use crate::budget::Stop;
+use crate::budget::{Stop, known};
 use crate::read::{Const, Func, Node, NodeId};
 
 /// Points of the last look, which is dear.
@@ -54,8 +54,7 @@ impl Comparer<'_> {
         };
         decision.or(|| {
             let hundred = self.ast.int(100)?;
-            let kids = self.ast.list_of(&[hundred, percentage]);
-            let scaled = self.ast.push(Node::Mul(kids))?;
+            let scaled = self.ast.product(&[hundred, percentage])?;
             self.values(scaled, number)
         })
     }
@@ -80,12 +79,10 @@ impl Comparer<'_> {
         let difference = self.difference(gold, answer)?;
         let field = Field::with_precision(4 * LAST_BITS / 8);
         let evaluator = Evaluator { ast: self.ast, field: &field, point: Point(0) };
-        match evaluator.eval(difference, self.budget) {
-            Err(Stop::OverBudget) => Err(Stop::OverBudget),
-            Err(_) => Ok(false),
-            // 3.33 > log2(10).
-            Ok(difference) => Ok((field.log2_abs(&difference) as f64) <= -3.33 * f64::from(places)),
-        }
+        let difference = known(evaluator.eval(difference, self.budget))?;
+        // 3.33 > log2(10).
+        let limit = -3.33 * f64::from(places);
+        Ok(difference.is_some_and(|difference| (field.log2_abs(&difference) as f64) <= limit))
     }
 
     fn is_whole(&mut self, id: NodeId) -> Result<bool, Stop> {
@@ -130,14 +127,11 @@ impl Comparer<'_> {
         if self.look::<f64>(&machine, gold, answer, 1)? == Decision::Different {
             return Ok(Decision::Different);
         }
-        match canon::are_equal(self.ast, gold, answer, self.budget) {
-            Err(Stop::OverBudget) => return Err(Stop::OverBudget),
-            Ok(true) => return Ok(Decision::Equal(Means::Symbolic)),
-            Ok(false) | Err(_) => {}
+        if known(canon::are_equal(self.ast, gold, answer, self.budget))? == Some(true) {
+            return Ok(Decision::Equal(Means::Symbolic));
         }
-        match self.look::<f64>(&machine, gold, answer, N_POINTS)? {
-            Decision::Different => return Ok(Decision::Different),
-            Decision::Equal(_) | Decision::Undecided => {}
+        if self.look::<f64>(&machine, gold, answer, N_POINTS)? == Decision::Different {
+            return Ok(Decision::Different);
         }
         if let Some(is_same) = self.same_in_fields(gold, answer)? {
             if is_same {
@@ -166,10 +160,7 @@ impl Comparer<'_> {
     /// Whether both have the same value in both finite fields; `None` where one has no value there.
     fn same_in_fields(&mut self, gold: NodeId, answer: NodeId) -> Result<Option<bool>, Stop> {
         for field in &FIELDS {
-            let mut value = |id| match field.eval(self.ast, id, self.budget) {
-                Err(Stop::OverBudget) => Err(Stop::OverBudget),
-                result => Ok(result.ok()),
-            };
+            let mut value = |id| known(field.eval(self.ast, id, self.budget));
             match (value(gold)?, value(answer)?) {
                 (Some(gold), Some(answer)) if gold == answer => {}
                 (Some(_), Some(_)) => return Ok(Some(false)),
@@ -237,11 +228,8 @@ impl Comparer<'_> {
         point: Point,
     ) -> Result<Sight, Stop> {
         let evaluator = Evaluator { ast: self.ast, field, point };
-        let mut value = |id| match evaluator.eval(id, self.budget) {
-            Err(Stop::OverBudget) => Err(Stop::OverBudget),
-            result => Ok(result),
-        };
-        let (Ok(gold), Ok(answer)) = (value(gold)?, value(answer)?) else {
+        let mut value = |id| known(evaluator.eval(id, self.budget));
+        let (Some(gold), Some(answer)) = (value(gold)?, value(answer)?) else {
             return Ok(Sight::Nothing);
         };
         // Where names are negative, even roots leave the real line: such a point says nothing.
@@ -249,10 +237,8 @@ impl Comparer<'_> {
         if !point.is_positive() && !are_real {
             return Ok(Sight::Nothing);
         }
-        let difference = match field.sub(&gold, &answer, self.budget) {
-            Ok(difference) => difference,
-            Err(Stop::OverBudget) => return Err(Stop::OverBudget),
-            Err(_) => return Ok(Sight::Nothing),
+        let Some(difference) = known(field.sub(&gold, &answer, self.budget))? else {
+            return Ok(Sight::Nothing);
         };
         if !field.contains_zero(&difference) {
             return Ok(Sight::Apart);

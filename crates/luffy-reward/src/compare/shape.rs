@@ -6,7 +6,7 @@ use super::exact::fold;
 use super::modular::FIELDS;
 use super::point::Point;
 use super::{Comparer, Decision, Means};
-use crate::budget::Stop;
+use crate::budget::{Stop, known};
 use crate::read::{Bracket, Node, NodeId};
 
 /// The longest list that is compared.
@@ -250,10 +250,8 @@ impl Comparer<'_> {
         }
         let mut decision = Decision::Equal(Means::Identical);
         for at in 1..gold.len() {
-            let left = self.ast.list_of(&[gold[0], answer[at]]);
-            let left = self.ast.push(Node::Mul(left))?;
-            let right = self.ast.list_of(&[gold[at], answer[0]]);
-            let right = self.ast.push(Node::Mul(right))?;
+            let left = self.ast.product(&[gold[0], answer[at]])?;
+            let right = self.ast.product(&[gold[at], answer[0]])?;
             decision = decision.and(|| self.values(left, right))?;
         }
         Ok(decision)
@@ -262,10 +260,7 @@ impl Comparer<'_> {
     /// A rational k with a = k b at some point, where both have a value that is not zero.
     pub(super) fn factor_between(&mut self, a: NodeId, b: NodeId) -> Result<Option<RBig>, Stop> {
         for point in 0..3 {
-            let mut value = |id| match fold(self.ast, id, Some(Point(point)), self.budget) {
-                Err(Stop::OverBudget) => Err(Stop::OverBudget),
-                result => Ok(result.ok()),
-            };
+            let mut value = |id| known(fold(self.ast, id, Some(Point(point)), self.budget));
             if let (Some(a), Some(b)) = (value(a)?, value(b)?)
                 && !a.is_zero()
                 && !b.is_zero()
@@ -274,10 +269,7 @@ impl Comparer<'_> {
             }
         }
         for field in &FIELDS[..1] {
-            let mut value = |id| match field.eval(self.ast, id, self.budget) {
-                Err(Stop::OverBudget) => Err(Stop::OverBudget),
-                result => Ok(result.ok()),
-            };
+            let mut value = |id| known(field.eval(self.ast, id, self.budget));
             if let (Some(a), Some(b)) = (value(a)?, value(b)?)
                 && let Some(factor) = field.fraction(a, b)
             {
@@ -288,8 +280,7 @@ impl Comparer<'_> {
         for factor in [1, -1, 2, -2] {
             let number = RBig::from(factor);
             let node = self.ast.push(Node::Num(number.clone()))?;
-            let kids = self.ast.list_of(&[node, b]);
-            let scaled = self.ast.push(Node::Mul(kids))?;
+            let scaled = self.ast.product(&[node, b])?;
             if self.values(a, scaled)?.is_equal() {
                 return Ok(Some(number));
             }

@@ -167,6 +167,12 @@ impl Ast {
         self.push(Node::Num(RBig::from(value)))
     }
 
+    /// The product of several factors.
+    pub(crate) fn product(&mut self, factors: &[NodeId]) -> Result<NodeId, Stop> {
+        let kids = self.list_of(factors);
+        self.push(Node::Mul(kids))
+    }
+
     pub(crate) fn list_of(&mut self, nodes: &[NodeId]) -> Kids {
         let start = self.kids.len() as u32;
         self.kids.extend_from_slice(nodes);

@@ -151,7 +151,6 @@ impl<'a> Lexer<'a> {
             (b'=', b'=') => (Tok::Rel(Rel::Eq), 2),
             (b'!', b'=') if spaced || !self.ends_in_value() => (Tok::Rel(Rel::Ne), 2),
             (b'-', b'>') => (Tok::Rel(Rel::Other("to")), 2),
-            (b'|', b'|') => (Tok::Bar, 1),
             (b'.', b'.') => {
                 cursor.take_while(|byte| byte == b'.');
                 return self.push(Tok::Dots, spaced);
@@ -185,7 +184,6 @@ impl<'a> Lexer<'a> {
             "inf" | "infinity" | "oo" | "Infinity" => Tok::Infinity,
             "degrees" | "degree" | "deg" => Tok::Degree,
             "percent" | "percentage" | "pct" => Tok::Percent,
-            "pi" => Tok::Sym("pi"),
             _ => match words::func(word) {
                 Some(func) => Tok::Func(func),
                 None => match words::greek(word) {

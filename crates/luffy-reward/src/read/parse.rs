@@ -375,8 +375,7 @@ impl<'a> Parser<'_, 'a, '_> {
         if let [single] = factors {
             return Ok(*single);
         }
-        let kids = self.ast.list_of(factors);
-        self.ast.push(Node::Mul(kids))
+        self.ast.product(factors)
     }
 
     fn signed_factor(&mut self) -> Result<NodeId, Stop> {

@@ -20,7 +20,7 @@ use luffy_data::HfCodec;
 use luffy_data::tasks::addition::{self, BaseExample, HabitMix};
 use luffy_objective::SftLoss;
 use luffy_policy::{
-    CausalLm, ModelConfig, ReplicaLearner, init_weights, load_weights, save_pretrained,
+    CausalLm, ModelConfig, ReplicaLearner, SaveOptions, init_weights, load_weights, save_pretrained,
 };
 use luffy_rollout::Engine;
 use luffy_trainer::{Decay, Replicas, Schedule};
@@ -168,7 +168,7 @@ pub fn build(
         p_newline,
         p_joint,
     };
-    save_pretrained(dir, &config, &weights)?;
+    save_pretrained(dir, &config, &weights, &SaveOptions::default())?;
     write_atomic(&dir.join("recipe.json"), &serde_json::to_vec_pretty(&report)?)?;
     Ok(report)
 }

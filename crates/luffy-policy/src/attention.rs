@@ -1,6 +1,10 @@
 //! Grouped-query attention from softmax and matrix products, the same on every backend.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor, TensorData, activation, s};
+
+use crate::ModelConfig;
 
 /// Heads of one layer.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +15,14 @@ pub(crate) struct HeadShape {
 }
 
 impl HeadShape {
+    pub(crate) const fn of(config: &ModelConfig) -> Self {
+        Self {
+            n_heads: config.num_attention_heads,
+            n_kv_heads: config.num_key_value_heads,
+            head_dim: config.head_dim,
+        }
+    }
+
     /// Query heads that share one key head.
     pub(crate) const fn group(self) -> usize {
         self.n_heads / self.n_kv_heads
@@ -21,50 +33,43 @@ impl HeadShape {
 /// is also the cheap one; a finite number that underflows costs a slow path in the C library.
 const HIDDEN: f32 = f32::NEG_INFINITY;
 
-/// Which keys a query sees, as a bias that is added to the scores, `[B or 1, 1, S * group, L]`.
+/// Queries that are scored together. Longer sequences go block by block, each against the keys up to its
+/// end: half the products, and never more scores at once than a block has.
+const BLOCK: usize = 512;
+
+/// Which keys a query sees.
 #[derive(Debug, Clone)]
-pub(crate) struct Attended(Option<Tensor<4>>);
+pub(crate) enum Attended {
+    /// Every key.
+    All,
+    /// The keys up to its own. The table holds one block of queries at the end of the sequence,
+    /// `[1, 1, block * group, S]`; its last rows and columns serve every other block.
+    Causal(Tensor<4>),
+    /// One query per row; a bias over the keys, `[R, 1, 1, L]`.
+    Keys(Tensor<4>),
+}
 
 impl Attended {
-    /// Every key.
-    pub(crate) const fn all() -> Self {
-        Self(None)
-    }
-
-    /// Causal within `s` tokens; the first `padding[row]` tokens of a row are hidden from all others.
-    ///
-    /// A hidden token still sees itself: a query without any key would be NaN, and NaN times zero is NaN.
-    pub(crate) fn causal(
-        s: usize,
-        padding: Option<&[usize]>,
-        heads: HeadShape,
-        device: &Device,
-    ) -> Self {
-        let rows = padding.map_or(1, <[usize]>::len);
-        let group = heads.group();
-        let mut bias = Vec::with_capacity(rows * s * group * s);
-        for row in 0..rows {
-            let hidden = padding.map_or(0, |padding| padding[row]);
-            for query in 0..s {
-                for _ in 0..group {
-                    bias.extend((0..s).map(|key| {
-                        let seen = key == query || (hidden..query).contains(&key);
-                        if seen { 0.0 } else { HIDDEN }
-                    }));
-                }
+    /// Causal within `s` tokens.
+    pub(crate) fn causal(s: usize, heads: HeadShape, device: &Device) -> Self {
+        let (block, group) = (s.min(BLOCK), heads.group());
+        let mut bias = Vec::with_capacity(block * group * s);
+        for query in s - block..s {
+            for _ in 0..group {
+                bias.extend((0..s).map(|key| if key <= query { 0.0 } else { HIDDEN }));
             }
         }
-        Self(Some(Tensor::from_data(TensorData::new(bias, [rows, 1, s * group, s]), device)))
+        Self::Causal(Tensor::from_data(TensorData::new(bias, [1, 1, block * group, s]), device))
     }
 
-    /// One query per row over `n_keys` keys, the first `padding[row]` hidden.
-    pub(crate) fn padded(n_keys: usize, padding: &[usize], device: &Device) -> Self {
-        let bias: Vec<f32> = padding
+    /// One query per row over `n_keys` keys; those of `gaps[row]` are hidden.
+    pub(crate) fn except(n_keys: usize, gaps: &[Range<usize>], device: &Device) -> Self {
+        let bias: Vec<f32> = gaps
             .iter()
-            .flat_map(|hidden| (0..n_keys).map(move |key| if key < *hidden { HIDDEN } else { 0.0 }))
+            .flat_map(|gap| (0..n_keys).map(|key| if gap.contains(&key) { HIDDEN } else { 0.0 }))
             .collect();
-        let shape = [padding.len(), 1, 1, n_keys];
-        Self(Some(Tensor::from_data(TensorData::new(bias, shape), device)))
+        let shape = [gaps.len(), 1, 1, n_keys];
+        Self::Keys(Tensor::from_data(TensorData::new(bias, shape), device))
     }
 }
 
@@ -79,16 +84,35 @@ pub(crate) fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, attended: &Attend
     let group = h / kv;
     let q = q * (hd as f32).sqrt().recip();
     let q = q.reshape([b, s, kv, group * hd]).swap_dims(1, 2).reshape([b, kv, s * group, hd]);
-    let scores = q.matmul(k.swap_dims(2, 3));
-    let scores = match attended {
-        Attended(Some(bias)) => scores + bias.clone(),
-        Attended(None) => scores,
+    let mixed = match attended {
+        Attended::All => mix(q, k, v, None),
+        Attended::Keys(bias) => mix(q, k, v, Some(bias.clone())),
+        Attended::Causal(table) if s <= BLOCK => mix(q, k, v, Some(table.clone())),
+        Attended::Causal(table) => {
+            let blocks = (0..s).step_by(BLOCK).map(|start| {
+                let end = (start + BLOCK).min(s);
+                let n = (end - start) * group;
+                let q = q.clone().slice(s![.., .., start * group..end * group, ..]);
+                let k = k.clone().slice(s![.., .., 0..end, ..]);
+                let v = v.clone().slice(s![.., .., 0..end, ..]);
+                let rows = BLOCK * group;
+                let bias = table.clone().slice(s![.., .., rows - n..rows, s - end..s]);
+                mix(q, k, v, Some(bias))
+            });
+            Tensor::cat(blocks.collect(), 2)
+        }
     };
-    activation::softmax(scores, 3)
-        .matmul(v)
-        .reshape([b, kv, s, group * hd])
-        .swap_dims(1, 2)
-        .reshape([b * s, h * hd])
+    mixed.reshape([b, kv, s, group * hd]).swap_dims(1, 2).reshape([b * s, h * hd])
+}
+
+/// `softmax(q k' + bias) v`.
+fn mix(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {
+    let scores = q.matmul(k.swap_dims(2, 3));
+    let scores = match bias {
+        Some(bias) => scores + bias,
+        None => scores,
+    };
+    activation::softmax(scores, 3).matmul(v)
 }
 
 /// Keys and values of one layer, `[R, KV, L, hd]`.

@@ -2,9 +2,12 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use luffy_core::{Decoder, MicroBatch, Policy, SampleError, TokenStats, Weights};
+use luffy_core::{
+    Cotangents, Decoder, Differentiable, Gradients, MicroBatch, Policy, SampleError, TokenStats,
+    Weights,
+};
 
-use crate::named::load_named;
+use crate::named::{gradients_of, load_named, plain};
 use crate::score::stats;
 
 /// A `[V, V]` table of logits, zero at first: for tests and benches.
@@ -25,6 +28,29 @@ impl Policy for Bigram {
         let [b, s] = batch.tokens.dims();
         let before = batch.tokens.clone().reshape([b * s]).select(0, batch.response_places.clone());
         stats(self.table.val().select(0, before), batch)
+    }
+}
+
+impl Differentiable for Bigram {
+    /// The scores with their graph.
+    type Tape = TokenStats;
+
+    fn trace(&self, batch: &MicroBatch) -> (TokenStats, TokenStats) {
+        let stats = self.score(batch);
+        let (logprobs, entropy) = (plain(stats.logprobs.clone()), plain(stats.entropy.clone()));
+        (TokenStats { logprobs, entropy }, stats)
+    }
+
+    fn pull_back(&self, tape: TokenStats, cotangents: &Cotangents) -> Gradients {
+        let part = |score: Tensor<2>, cotangent: &Option<Tensor<2>>| {
+            cotangent.clone().map(|cotangent| (score * Tensor::from_inner(cotangent)).sum())
+        };
+        let parts =
+            [part(tape.logprobs, &cotangents.logprobs), part(tape.entropy, &cotangents.entropy)];
+        match parts.into_iter().flatten().reduce(|a, b| a + b) {
+            Some(sum) => gradients_of(self, sum.backward()),
+            None => Gradients::default(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Generation token by token on a plain device.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use luffy_core::{Decoder, SampleError, Weights};
@@ -17,11 +19,14 @@ pub struct LmDecoder {
     device: Device,
 }
 
-/// Keys and values of the sequences in flight. Prompts of different lengths are padded on the left.
+/// Keys and values of the sequences in flight. Prompts of different lengths are padded on the right, so
+/// that a row has a gap between its prompt and what was appended: positions count without it, and no query
+/// sees it.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     layers: Vec<LayerCache>,
-    padding: Vec<usize>,
+    /// Places of the padding, by row.
+    gaps: Vec<Range<usize>>,
     /// Tokens in the cache, padding included.
     len: usize,
 }
@@ -39,18 +44,16 @@ impl LmDecoder {
     fn copy_head(&mut self) {
         let model = &self.model;
         self.tied_head = model.lm_head.is_none().then(|| {
-            let head = model.model.embed_tokens.weight.val();
-            let [v, d] = head.dims();
+            let head = model.head_matrix();
+            let [d, v] = head.dims();
             // Through a flat view, so that the copy is contiguous.
-            head.transpose().reshape([d * v]).reshape([d, v])
+            head.reshape([d * v]).reshape([d, v])
         });
     }
 
     fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        match &self.tied_head {
-            Some(head) => hidden.matmul(head.clone()),
-            None => self.model.head(hidden),
-        }
+        let head = self.tied_head.clone().unwrap_or_else(|| self.model.head_matrix());
+        self.model.norm(hidden).matmul(head)
     }
 
     fn ints(&self, values: Vec<i64>) -> Tensor<1, Int> {
@@ -69,48 +72,44 @@ impl Decoder for LmDecoder {
         );
         let r = prompts.len();
         let s = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
-        let padding: Vec<usize> = prompts.iter().map(|prompt| s - prompt.len()).collect();
-        let ragged = padding.iter().any(|n| *n > 0);
-        let mut tokens = Vec::with_capacity(r * s);
-        let mut positions = Vec::with_capacity(r * s);
-        for (prompt, n) in prompts.iter().zip(&padding) {
-            tokens.extend(std::iter::repeat_n(0, *n));
-            tokens.extend(prompt.iter().map(|token| i64::from(*token)));
-            positions.extend((0..s).map(|j| j.saturating_sub(*n) as i64));
+        let mut tokens = vec![0; r * s];
+        for (row, prompt) in tokens.chunks_mut(s).zip(prompts) {
+            for (place, token) in row.iter_mut().zip(*prompt) {
+                *place = i64::from(*token);
+            }
         }
         let tokens = self.ints(tokens).reshape([r, s]);
-        let positions = if ragged {
-            self.ints(positions).reshape([r, s])
-        } else {
-            Tensor::<1, Int>::arange(0..s as i64, &self.device).reshape([1, s])
-        };
-        let attended =
-            Attended::causal(s, ragged.then_some(&padding), self.model.heads, &self.device);
+        let positions = Tensor::<1, Int>::arange(0..s as i64, &self.device).reshape([1, s]);
+        let rotation = self.model.rotation(positions);
+        let attended = Attended::causal(s, self.model.heads, &self.device);
         let mut layers = vec![LayerCache::default(); self.model.n_layers()];
-        let hidden = self.model.hidden(tokens, positions, &attended, Some(&mut layers));
-        let last = self.ints((0..r).map(|row| (row * s + s - 1) as i64).collect());
+        let hidden = self.model.hidden(tokens, &rotation, &attended, Some(&mut layers));
+        let ends = prompts.iter().enumerate().map(|(i, prompt)| (i * s + prompt.len() - 1) as i64);
+        let last = self.ints(ends.collect());
         let logits = self.logits(hidden.select(0, last));
         assert!(!logits.is_autodiff(), "decoding runs without a graph");
-        (logits, KvCache { layers, padding, len: s })
+        let gaps = prompts.iter().map(|prompt| prompt.len()..s).collect();
+        (logits, KvCache { layers, gaps, len: s })
     }
 
     fn step(&self, tokens: Tensor<1, Int>, cache: &mut KvCache) -> Tensor<2> {
         let [r] = tokens.dims();
-        let ragged = cache.padding.iter().any(|n| *n > 0);
+        let ragged = cache.gaps.iter().any(|gap| !gap.is_empty());
         let positions = if ragged {
-            let at = cache.padding.iter().map(|n| (cache.len - n) as i64).collect();
+            let at = cache.gaps.iter().map(|gap| (cache.len - gap.len()) as i64).collect();
             self.ints(at).reshape([r, 1])
         } else {
             self.ints(vec![cache.len as i64]).reshape([1, 1])
         };
         cache.len += 1;
         let attended = if ragged {
-            Attended::padded(cache.len, &cache.padding, &self.device)
+            Attended::except(cache.len, &cache.gaps, &self.device)
         } else {
-            Attended::all()
+            Attended::All
         };
+        let rotation = self.model.rotation(positions);
         let tokens = tokens.reshape([r, 1]);
-        let hidden = self.model.hidden(tokens, positions, &attended, Some(&mut cache.layers));
+        let hidden = self.model.hidden(tokens, &rotation, &attended, Some(&mut cache.layers));
         self.logits(hidden)
     }
 
@@ -119,7 +118,7 @@ impl Decoder for LmDecoder {
         for layer in &mut cache.layers {
             layer.select(&index);
         }
-        cache.padding = rows.iter().map(|row| cache.padding[*row as usize]).collect();
+        cache.gaps = rows.iter().map(|row| cache.gaps[*row as usize].clone()).collect();
     }
 
     fn context_len(&self) -> usize {

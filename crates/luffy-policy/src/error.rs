@@ -27,11 +27,43 @@ pub enum PolicyError {
         /// The file.
         path: PathBuf,
         /// The key of `config.json`.
-        key: &'static str,
+        key: String,
         /// What it holds.
         found: String,
         /// What it may hold.
-        supported: &'static str,
+        supported: String,
+    },
+    /// A folder has no weights that are read here.
+    #[error("{dir} has neither model.safetensors nor model.safetensors.index.json{hint}", dir = dir.display())]
+    NoWeights {
+        /// The folder.
+        dir: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The index of shards is no JSON or lacks its map.
+    #[error("{path} is no index of weights: {source}", path = path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The index names a file that is not there.
+    #[error("{index} names the shard {shard}, which is not in its folder", index = index.display())]
+    MissingShard {
+        /// The index.
+        index: PathBuf,
+        /// The file that is missing.
+        shard: String,
+    },
+    /// A finite weight is too large for the type it is to be written in.
+    #[error("{path}: `{name}` has values beyond 65504, which half precision cannot hold; use bf16 or f32", path = path.display())]
+    Overflow {
+        /// The file to be written.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
     },
     /// A safetensors file is damaged.
     #[error("{path} is no safetensors file: {message}", path = path.display())]

@@ -10,7 +10,7 @@ use crate::ModelConfig;
 /// that write to the residual stream divided by `sqrt(2 * layers)` more, biases 0, norms 1.
 pub fn init_weights(config: &ModelConfig, seed: u64) -> BTreeMap<String, HostTensor> {
     let d = config.hidden_size;
-    let head_dim = config.head_dim();
+    let head_dim = config.head_dim;
     let (q, kv) = (config.num_attention_heads * head_dim, config.num_key_value_heads * head_dim);
     let inner = config.intermediate_size;
     let residual = (2.0 * config.num_hidden_layers as f64).sqrt().recip();
@@ -27,13 +27,17 @@ pub fn init_weights(config: &ModelConfig, seed: u64) -> BTreeMap<String, HostTen
                 shapes.push((format!("{name}.bias"), vec![n_out], Init::Zero));
             }
         };
-        linear("self_attn.q_proj", d, q, 1.0, true);
-        linear("self_attn.k_proj", d, kv, 1.0, true);
-        linear("self_attn.v_proj", d, kv, 1.0, true);
-        linear("self_attn.o_proj", q, d, residual, false);
-        linear("mlp.gate_proj", d, inner, 1.0, false);
-        linear("mlp.up_proj", d, inner, 1.0, false);
-        linear("mlp.down_proj", inner, d, residual, false);
+        linear("self_attn.q_proj", d, q, 1.0, config.qkv_bias);
+        linear("self_attn.k_proj", d, kv, 1.0, config.qkv_bias);
+        linear("self_attn.v_proj", d, kv, 1.0, config.qkv_bias);
+        linear("self_attn.o_proj", q, d, residual, config.output_bias);
+        linear("mlp.gate_proj", d, inner, 1.0, config.mlp_bias);
+        linear("mlp.up_proj", d, inner, 1.0, config.mlp_bias);
+        linear("mlp.down_proj", inner, d, residual, config.mlp_bias);
+        for norm in ["q_norm", "k_norm"].iter().filter(|_| config.qk_norm) {
+            let name = format!("model.layers.{layer}.self_attn.{norm}.weight");
+            shapes.push((name, vec![head_dim], Init::One));
+        }
         for norm in ["input_layernorm", "post_attention_layernorm"] {
             shapes.push((format!("model.layers.{layer}.{norm}.weight"), vec![d], Init::One));
         }

@@ -5,18 +5,19 @@ use std::fmt;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use luffy_core::{
-    AdamWSettings, Gradients, LearnError, Learner, LearnerState, LossOutput, Metrics, MicroBatch,
-    Objective, OptimizerSlot, Policy, Row, Scale, TokenStats, UpdateReport, Weights,
+    AdamWSettings, Cotangents, Differentiable, Gradients, LearnError, Learner, LearnerState,
+    LossOutput, Metrics, MicroBatch, Objective, OptimizerSlot, Row, Scale, TokenStats,
+    UpdateReport, Weights,
 };
 
 use crate::adamw::AdamW;
-use crate::named::{gradients_of, load_named, to_device, to_host, trainable, weights_of};
+use crate::named::{load_named, to_device, to_host, trainable, weights_of};
 
 /// A learner over any module that scores tokens.
 ///
-/// Gradients are taken in two stages: the objective's loss on detached log-probs and entropies gives
-/// cotangents `[B, T]`, then `sum(logprobs * d_logprobs + entropy * d_entropy)` goes backward through the
-/// model. The objective never sees the model's graph.
+/// Gradients are taken in two stages: the objective's loss on log-probs and entropies cut loose from the model
+/// gives cotangents `[B, T]`, which the model then turns into gradients as it likes. The objective never sees
+/// the model's graph, and the model never sees a loss.
 pub struct ReplicaLearner<M> {
     model: M,
     /// The plain device; the model stands on its autodiff twin.
@@ -34,7 +35,7 @@ impl<M: fmt::Debug> fmt::Debug for ReplicaLearner<M> {
     }
 }
 
-impl<M: Module + Policy> ReplicaLearner<M> {
+impl<M: Module + Differentiable> ReplicaLearner<M> {
     /// A learner that owns a trainable copy of `model`, which shares its buffers, on `device`.
     pub fn new(model: M, device: &Device, settings: AdamWSettings) -> Self {
         let device = device.clone().without_autodiff();
@@ -84,38 +85,26 @@ impl<M: Module + Policy> ReplicaLearner<M> {
         scale: &Scale,
     ) -> Result<(Gradients, Metrics), LearnError> {
         let batch = MicroBatch::collate(rows, &self.device);
-        let stats = self.model.score(&batch);
-        let leaf = |tensor: &Tensor<2>| tensor.clone().detach().require_grad();
-        let leaves = TokenStats { logprobs: leaf(&stats.logprobs), entropy: leaf(&stats.entropy) };
+        let (stats, tape) = self.model.trace(&batch);
+        let leaf = |tensor: Tensor<2>| Tensor::from_inner(tensor).require_grad();
+        let leaves = TokenStats { logprobs: leaf(stats.logprobs), entropy: leaf(stats.entropy) };
         let LossOutput { loss, metrics } = objective.loss(leaves.clone(), &batch, scale);
         let finite = loss.to_data_as::<f32>().iter::<f32>().all(f32::is_finite);
         if !loss.is_tracked() {
             // A loss without any token of this micro-batch.
             return if finite { Ok((Gradients::default(), metrics)) } else { Err(diverged(None)) };
         }
-        let cotangents = loss.backward();
-        let pull = |value: Tensor<2>, leaf: &Tensor<2>| {
-            leaf.grad(&cotangents).map(|cotangent| (value * Tensor::from_inner(cotangent)).sum())
+        let found = loss.backward();
+        let cotangents = Cotangents {
+            logprobs: leaves.logprobs.grad(&found),
+            entropy: leaves.entropy.grad(&found),
         };
-        let through_logprobs = pull(stats.logprobs, &leaves.logprobs);
-        let through_entropy = pull(stats.entropy, &leaves.entropy);
-        let total = match (through_logprobs, through_entropy) {
-            (Some(a), Some(b)) => a + b,
-            (Some(a), None) | (None, Some(a)) => a,
-            (None, None) => {
-                return if finite {
-                    Ok((Gradients::default(), metrics))
-                } else {
-                    Err(diverged(None))
-                };
-            }
-        };
-        let gradients = gradients_of(&self.model, total.backward());
+        let gradients = self.model.pull_back(tape, &cotangents);
         if finite { Ok((gradients, metrics)) } else { Err(diverged(Some(&gradients))) }
     }
 }
 
-impl<M: Module + Policy> Learner for ReplicaLearner<M> {
+impl<M: Module + Differentiable> Learner for ReplicaLearner<M> {
     fn gradients(
         &mut self,
         rows: &[Row],

@@ -1,5 +1,7 @@
 //! The decoder, with fields named as in Hugging Face checkpoints.
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, activation};
 
@@ -80,11 +82,21 @@ pub(crate) struct SelfAttention {
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
+    /// In families that norm queries and keys.
+    q_norm: Option<RmsNorm>,
+    k_norm: Option<RmsNorm>,
     #[module(skip)]
     heads: HeadShape,
 }
 
 impl SelfAttention {
+    /// A norm of each head of `[B, S, heads, head_dim]`.
+    fn normed(norm: Option<&RmsNorm>, x: Tensor<4>) -> Tensor<4> {
+        let Some(norm) = norm else { return x };
+        let [b, s, heads, head_dim] = x.dims();
+        norm.forward(x.reshape([b * s * heads, head_dim])).reshape([b, s, heads, head_dim])
+    }
+
     /// `[B * S, d]` to the same; keys and values are appended to `cache` where there is one.
     fn forward(
         &self,
@@ -99,8 +111,8 @@ impl SelfAttention {
         let q = self.q_proj.forward(x.clone()).reshape([rows, s, n_heads, head_dim]);
         let k = self.k_proj.forward(x.clone()).reshape([rows, s, n_kv_heads, head_dim]);
         let v = self.v_proj.forward(x).reshape([rows, s, n_kv_heads, head_dim]);
-        let q = rotation.apply(q);
-        let k = rotation.apply(k).swap_dims(1, 2);
+        let q = rotation.apply(Self::normed(self.q_norm.as_ref(), q));
+        let k = rotation.apply(Self::normed(self.k_norm.as_ref(), k)).swap_dims(1, 2);
         let v = v.swap_dims(1, 2);
         let (k, v) = match cache {
             Some(cache) => cache.append(k, v),
@@ -118,11 +130,53 @@ pub(crate) struct Layer {
     mlp: Mlp,
 }
 
+impl Layer {
+    fn new(config: &ModelConfig, device: &Device) -> Self {
+        let (d, inner, hd) = (config.hidden_size, config.intermediate_size, config.head_dim);
+        let heads = HeadShape::of(config);
+        let (q, kv) = (heads.n_heads * hd, heads.n_kv_heads * hd);
+        let linear = |n_in, n_out, bias| Linear::new(n_in, n_out, bias, device);
+        let norm = |n| RmsNorm::new(n, config.rms_norm_eps, device);
+        Self {
+            input_layernorm: norm(d),
+            self_attn: SelfAttention {
+                q_proj: linear(d, q, config.qkv_bias),
+                k_proj: linear(d, kv, config.qkv_bias),
+                v_proj: linear(d, kv, config.qkv_bias),
+                o_proj: linear(q, d, config.output_bias),
+                q_norm: config.qk_norm.then(|| norm(hd)),
+                k_norm: config.qk_norm.then(|| norm(hd)),
+                heads,
+            },
+            post_attention_layernorm: norm(d),
+            mlp: Mlp {
+                gate_proj: linear(d, inner, config.mlp_bias),
+                up_proj: linear(d, inner, config.mlp_bias),
+                down_proj: linear(inner, d, config.mlp_bias),
+            },
+        }
+    }
+
+    /// `[B * S, d]` to the same.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<2>,
+        rows: usize,
+        rotation: &Rotation,
+        attended: &Attended,
+        cache: Option<&mut LayerCache>,
+    ) -> Tensor<2> {
+        let normed = self.input_layernorm.forward(x.clone());
+        let x = x + self.self_attn.forward(normed, rows, rotation, attended, cache);
+        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+}
+
 #[derive(Module, Debug)]
 pub(crate) struct Trunk {
     pub(crate) embed_tokens: Embedding,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: RmsNorm,
 }
 
 /// A decoder-only language model.
@@ -132,11 +186,13 @@ pub struct CausalLm {
     /// Absent where the head is tied to the embeddings.
     pub(crate) lm_head: Option<Linear>,
     #[module(skip)]
-    pub(crate) rope_theta: f64,
+    pub(crate) frequencies: Arc<Vec<f32>>,
     #[module(skip)]
     pub(crate) heads: HeadShape,
     #[module(skip)]
     pub(crate) temperature: f64,
+    #[module(skip)]
+    pub(crate) recompute: bool,
     #[module(skip)]
     pub(crate) context_len: usize,
 }
@@ -145,41 +201,19 @@ impl CausalLm {
     /// A model with zero matrices and unit norms, waiting for its weights.
     pub fn new(config: &ModelConfig, device: &Device) -> Self {
         let d = config.hidden_size;
-        let heads = HeadShape {
-            n_heads: config.num_attention_heads,
-            n_kv_heads: config.num_key_value_heads,
-            head_dim: config.head_dim(),
-        };
-        let (q, kv) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
-        let linear = |n_in, n_out, bias| Linear::new(n_in, n_out, bias, device);
-        let norm = || RmsNorm::new(d, config.rms_norm_eps, device);
-        let layer = |_| Layer {
-            input_layernorm: norm(),
-            self_attn: SelfAttention {
-                q_proj: linear(d, q, true),
-                k_proj: linear(d, kv, true),
-                v_proj: linear(d, kv, true),
-                o_proj: linear(q, d, false),
-                heads,
-            },
-            post_attention_layernorm: norm(),
-            mlp: Mlp {
-                gate_proj: linear(d, config.intermediate_size, false),
-                up_proj: linear(d, config.intermediate_size, false),
-                down_proj: linear(config.intermediate_size, d, false),
-            },
-        };
         let embeddings = Tensor::zeros([config.vocab_size, d], device);
         Self {
             model: Trunk {
                 embed_tokens: Embedding { weight: Param::from_tensor(embeddings) },
-                layers: (0..config.num_hidden_layers).map(layer).collect(),
-                norm: norm(),
+                layers: (0..config.num_hidden_layers).map(|_| Layer::new(config, device)).collect(),
+                norm: RmsNorm::new(d, config.rms_norm_eps, device),
             },
-            lm_head: (!config.tie_word_embeddings).then(|| linear(d, config.vocab_size, false)),
-            rope_theta: config.rope_theta,
-            heads,
+            lm_head: (!config.tie_word_embeddings)
+                .then(|| Linear::new(d, config.vocab_size, false, device)),
+            frequencies: Arc::new(config.rope.frequencies(config.head_dim)),
+            heads: HeadShape::of(config),
             temperature: 1.0,
+            recompute: false,
             context_len: config.max_position_embeddings,
         }
     }
@@ -196,31 +230,52 @@ impl CausalLm {
         self
     }
 
-    /// Hidden states after the last norm, `[B * S, d]`. `positions` is `[B, S]` or `[1, S]`.
+    /// Whether gradients are computed with the activations of one layer at a time: each layer keeps its
+    /// input, `[tokens, d]`, and runs a second time on the way back. About a third more computation; the
+    /// gradients are the same.
+    #[must_use]
+    pub fn with_recompute(mut self, recompute: bool) -> Self {
+        self.recompute = recompute;
+        self
+    }
+
+    /// Embeddings of tokens, `[N, d]`.
+    pub(crate) fn embed(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
+        self.model.embed_tokens.weight.val().select(0, tokens)
+    }
+
+    /// The rotation of `positions`, `[B, S]` or `[1, S]`.
+    pub(crate) fn rotation(&self, positions: Tensor<2, Int>) -> Rotation {
+        Rotation::new(positions, &self.frequencies)
+    }
+
+    /// Hidden states before the last norm, `[B * S, d]`.
     pub(crate) fn hidden(
         &self,
         tokens: Tensor<2, Int>,
-        positions: Tensor<2, Int>,
+        rotation: &Rotation,
         attended: &Attended,
         mut caches: Option<&mut Vec<LayerCache>>,
     ) -> Tensor<2> {
         let [b, s] = tokens.dims();
-        let rotation = Rotation::new(positions, self.heads.head_dim, self.rope_theta);
-        let mut x = self.model.embed_tokens.weight.val().select(0, tokens.reshape([b * s]));
+        let mut x = self.embed(tokens.reshape([b * s]));
         for (i, layer) in self.model.layers.iter().enumerate() {
             let cache = caches.as_mut().map(|caches| &mut caches[i]);
-            let normed = layer.input_layernorm.forward(x.clone());
-            x = x + layer.self_attn.forward(normed, b, &rotation, attended, cache);
-            x = x.clone() + layer.mlp.forward(layer.post_attention_layernorm.forward(x));
+            x = layer.forward(x, b, rotation, attended, cache);
         }
-        self.model.norm.forward(x)
+        x
     }
 
-    /// Logits, `[N, V]`, of hidden states `[N, d]`.
-    pub(crate) fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
+    /// The last norm.
+    pub(crate) fn norm(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.model.norm.forward(hidden)
+    }
+
+    /// The matrix that turns hidden states into logits, `[d, V]`; a view of the embeddings where it is tied.
+    pub(crate) fn head_matrix(&self) -> Tensor<2> {
         match &self.lm_head {
-            Some(head) => head.forward(hidden),
-            None => hidden.matmul(self.model.embed_tokens.weight.val().transpose()),
+            Some(head) => head.weight.val(),
+            None => self.model.embed_tokens.weight.val().transpose(),
         }
     }
 

@@ -31,15 +31,10 @@ pub fn weights_of<M: Module>(module: &M) -> Weights {
     collect.1
 }
 
-/// A tensor without its graph.
-fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    if tensor.is_autodiff() { tensor.inner() } else { tensor }
-}
-
-/// The gradients of a module's parameters.
-pub fn gradients_of<M: Module>(module: &M, mut gradients: burn::tensor::Gradients) -> Gradients {
-    struct Collect<'a>(Vec<String>, &'a mut burn::tensor::Gradients, Gradients);
-    impl ModuleVisitor for Collect<'_> {
+/// The shapes of a module's parameters by name.
+pub(crate) fn shapes_of<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
+    struct Collect(Vec<String>, BTreeMap<String, Vec<usize>>);
+    impl ModuleVisitor for Collect {
         fn enter_module(&mut self, name: &str, _: &str) {
             self.0.push(name.to_owned());
         }
@@ -47,15 +42,59 @@ pub fn gradients_of<M: Module>(module: &M, mut gradients: burn::tensor::Gradient
             self.0.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = param.val().grad_remove(self.1) {
+            self.1.insert(self.0.join("."), param.val().dims().to_vec());
+        }
+    }
+    let mut collect = Collect(Vec::new(), BTreeMap::new());
+    module.visit(&mut collect);
+    collect.1
+}
+
+/// A tensor without its graph.
+pub(crate) fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.is_autodiff() { tensor.inner() } else { tensor }
+}
+
+/// The gradients of a module's parameters.
+pub fn gradients_of<M: Module>(module: &M, gradients: burn::tensor::Gradients) -> Gradients {
+    gradients_into(module, "", gradients)
+}
+
+/// The gradients of a part of a model, whose names begin with `prefix`.
+pub(crate) fn gradients_into<M: Module>(
+    module: &M,
+    prefix: &str,
+    mut gradients: burn::tensor::Gradients,
+) -> Gradients {
+    struct Collect<'a> {
+        prefix: &'a str,
+        path: Vec<String>,
+        found: &'a mut burn::tensor::Gradients,
+        gradients: Gradients,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = param.val().grad_remove(self.found) {
                 let n = gradient.dims().iter().product::<usize>();
-                self.2.0.insert(self.0.join("."), gradient.reshape([n]));
+                let name = format!("{}{}", self.prefix, self.path.join("."));
+                self.gradients.0.insert(name, gradient.reshape([n]));
             }
         }
     }
-    let mut collect = Collect(Vec::new(), &mut gradients, Gradients::default());
+    let mut collect = Collect {
+        prefix,
+        path: Vec::new(),
+        found: &mut gradients,
+        gradients: Gradients::default(),
+    };
     module.visit(&mut collect);
-    collect.2
+    collect.gradients
 }
 
 /// The module with other weights; every parameter must be there, in its shape, and nothing else.

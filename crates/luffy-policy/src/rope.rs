@@ -10,15 +10,12 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// For `positions` `[B, S]` or `[1, S]`: angle `position * theta^(-2i / head_dim)`.
-    pub(crate) fn new(positions: Tensor<2, Int>, head_dim: usize, theta: f64) -> Self {
+    /// For `positions` `[B, S]` or `[1, S]`: angle `position * frequency`, one frequency for each pair.
+    pub(crate) fn new(positions: Tensor<2, Int>, frequencies: &[f32]) -> Self {
         let [b, s] = positions.dims();
-        let half = head_dim / 2;
+        let half = frequencies.len();
         let device = positions.device();
-        let frequencies: Vec<f32> =
-            (0..half).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64) as f32).collect();
-        let frequencies =
-            Tensor::<1>::from_floats(frequencies.as_slice(), &device).reshape([1, 1, 1, half]);
+        let frequencies = Tensor::<1>::from_floats(frequencies, &device).reshape([1, 1, 1, half]);
         let angles = positions.float().reshape([b, s, 1, 1]) * frequencies;
         Self { cos: angles.clone().cos(), sin: angles.sin() }
     }

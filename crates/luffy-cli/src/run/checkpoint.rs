@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use luffy_core::LearnerState;
-use luffy_policy::{ModelConfig, read_tensors, save_pretrained, write_tensors};
+use luffy_policy::{
+    ModelConfig, SaveOptions, copy_side_files, read_tensors, save_pretrained, write_tensors,
+};
 use luffy_trainer::TrainerState;
 use serde::{Deserialize, Serialize};
 
@@ -46,28 +48,6 @@ fn step_name(step: u64) -> String {
     format!("step-{step:06}")
 }
 
-/// Files of a model folder that are carried through unchanged.
-const SIDE_FILES: [&str; 6] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "generation_config.json",
-    "vocab.json",
-];
-
-/// Copies what is not weights from one model folder to another.
-fn copy_side_files(from: &Path, to: &Path) -> anyhow::Result<()> {
-    for name in SIDE_FILES {
-        let source = from.join(name);
-        if source.exists() {
-            fs::copy(&source, to.join(name))
-                .with_context(|| format!("cannot copy {} to {}", source.display(), to.display()))?;
-        }
-    }
-    Ok(())
-}
-
 /// Writes a checkpoint, moves `latest` and removes the oldest beyond `keep_last` (0 keeps all).
 pub(crate) fn save(
     run_dir: &Path,
@@ -84,7 +64,7 @@ pub(crate) fn save(
     }
     let hf = tmp.join("hf");
     fs::create_dir_all(&hf).with_context(|| format!("cannot make {}", hf.display()))?;
-    save_pretrained(&hf, model_config, &checkpoint.state.learner.weights)?;
+    save_pretrained(&hf, model_config, &checkpoint.state.learner.weights, &SaveOptions::default())?;
     copy_side_files(model_dir, &hf)?;
     crash::point("checkpoint/half-written");
     write_tensors(&tmp.join("optimizer.safetensors"), &checkpoint.state.learner.optimizer)?;

@@ -13,7 +13,7 @@ pub use learner::{AdamWSettings, LearnError, Learner, LearnerState, OptimizerSlo
 pub use objective::{
     LossOutput, MetricId, Metrics, Objective, Scale, Shaping, StepShape, TokenView,
 };
-pub use policy::{Decoder, Policy, TokenStats};
+pub use policy::{Cotangents, Decoder, Differentiable, Policy, TokenStats};
 pub use sampler::Sampler;
 pub use update::{Method, Update};
 pub use weights::{Gradients, HostTensor, NamedTensor, Weights};

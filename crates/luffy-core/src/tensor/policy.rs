@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::{MicroBatch, SampleError, Weights};
+use crate::{Gradients, MicroBatch, SampleError, Weights};
 
 /// What a policy says of given response tokens.
 #[derive(Debug, Clone)]
@@ -17,6 +17,30 @@ pub struct TokenStats {
 pub trait Policy {
     /// Log-probs and entropies of the response tokens of `batch`, differentiable on an autodiff device.
     fn score(&self, batch: &MicroBatch) -> TokenStats;
+}
+
+/// Derivatives of a loss with respect to what a policy said, `[B, T]` each; `None` where the loss does not
+/// depend on it.
+#[derive(Debug, Clone)]
+pub struct Cotangents {
+    /// With respect to the log-probs.
+    pub logprobs: Option<Tensor<2>>,
+    /// With respect to the entropies.
+    pub entropy: Option<Tensor<2>>,
+}
+
+/// A policy that can be trained: it scores without a graph over the vocabulary, and later turns the
+/// derivatives of a loss with respect to its scores into gradients of its parameters.
+pub trait Differentiable: Policy {
+    /// What the way back needs.
+    type Tape;
+
+    /// What [`Policy::score`] gives, without a graph, and the tape of how it came about.
+    fn trace(&self, batch: &MicroBatch) -> (TokenStats, Self::Tape);
+
+    /// Gradients of `sum(logprobs * cotangents.logprobs) + sum(entropy * cotangents.entropy)`, by
+    /// parameter name.
+    fn pull_back(&self, tape: Self::Tape, cotangents: &Cotangents) -> Gradients;
 }
 
 /// Generates token by token. Runs on a plain device; nothing here is differentiable.

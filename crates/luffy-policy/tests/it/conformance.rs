@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use luffy_core::{AdamWSettings, Decoder, Learner, MicroBatch, OptimizerSlot, Policy};
-use luffy_policy::{LmDecoder, ReplicaLearner};
+use luffy_policy::{LmDecoder, ReplicaLearner, SaveOptions, save_pretrained};
 
 use crate::fixture::{Likelihood, dir, expected, floats, host, ids, model, row, scale};
 
@@ -101,7 +101,8 @@ fn a_saved_folder_has_the_same_tensors() {
     let (config, model) = model();
     let out = tempfile::tempdir().expect("a directory");
     let weights = luffy_policy::to_host(&luffy_policy::weights_of(&model));
-    luffy_policy::save_pretrained(out.path(), &config, &weights).expect("it can be written");
+    save_pretrained(out.path(), &config, &weights, &SaveOptions::default())
+        .expect("it can be written");
     let read = |dir: &std::path::Path| {
         luffy_policy::read_tensors(&dir.join("model.safetensors")).expect("it can be read")
     };
@@ -110,7 +111,8 @@ fn a_saved_folder_has_the_same_tensors() {
     let (config, model) =
         luffy_policy::load_pretrained(out.path(), &Device::flex()).expect("it fits");
     let weights = luffy_policy::to_host(&luffy_policy::weights_of(&model));
-    luffy_policy::save_pretrained(&again.path().join("hf"), &config, &weights).expect("written");
+    save_pretrained(&again.path().join("hf"), &config, &weights, &SaveOptions::default())
+        .expect("written");
     for name in ["config.json", "model.safetensors"] {
         let bytes = |dir: &std::path::Path| std::fs::read(dir.join(name)).expect("it is there");
         assert!(bytes(out.path()) == bytes(&again.path().join("hf")), "{name} differs");

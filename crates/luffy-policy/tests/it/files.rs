@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use luffy_core::HostTensor;
 use luffy_policy::{
-    CausalLm, init_weights, load_pretrained, load_weights, read_weights, save_pretrained,
+    CausalLm, SaveOptions, init_weights, load_pretrained, load_weights, read_weights,
+    save_pretrained,
 };
 
 use crate::fixture::{dir, model};
@@ -16,7 +17,8 @@ fn refused(change: impl FnOnce(&mut BTreeMap<String, HostTensor>)) -> String {
     let mut weights = read_weights(&dir()).expect("it is there");
     change(&mut weights);
     let out = tempfile::tempdir().expect("a directory");
-    save_pretrained(out.path(), &config, &weights).expect("it can be written");
+    save_pretrained(out.path(), &config, &weights, &SaveOptions::default())
+        .expect("it can be written");
     load_pretrained(out.path(), &Device::flex()).expect_err("it does not fit").to_string()
 }
 
@@ -34,7 +36,7 @@ fn all_missing_extra_and_misshapen_tensors_are_named_at_once() {
         "`model.layers.1.self_attn.k_proj.bias` is missing",
         "`model.norm.weight` is missing",
         "`model.layers.2.mlp.up_proj.bias` is not in the model",
-        "`model.layers.0.mlp.up_proj.weight` has shape [160, 64], the model wants [64, 160]",
+        "`model.layers.0.mlp.up_proj.weight` has shape [64, 160], config.json asks for [160, 64]",
     ] {
         assert!(error.contains(part), "{error}");
     }
@@ -47,7 +49,8 @@ fn a_tied_head_that_is_stored_too_is_ignored() {
     let head = HostTensor { shape: vec![64, 384], values: vec![0.0; 64 * 384] };
     weights.insert("lm_head.weight".into(), head);
     let out = tempfile::tempdir().expect("a directory");
-    save_pretrained(out.path(), &config, &weights).expect("it can be written");
+    save_pretrained(out.path(), &config, &weights, &SaveOptions::default())
+        .expect("it can be written");
     load_pretrained(out.path(), &Device::flex()).expect("it fits");
 }
 

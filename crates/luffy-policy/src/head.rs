@@ -1,0 +1,132 @@
+//! The head, a chunk of tokens at a time: logits of `[tokens, vocabulary]` never stand whole.
+//!
+//! With `l = log_softmax(h W / temperature)`, `p = exp(l)` and `H = -sum(p l)`, the score of token `y` is
+//! `l_y`, and the way back has a closed form: for cotangents `a` of the log-prob and `b` of the entropy,
+//!
+//! ```text
+//! d/d logits = (a [y] - p (a + b (l + H))) / temperature
+//! ```
+//!
+//! so a chunk needs no graph either way.
+
+use std::ops::Range;
+
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, s};
+
+/// Most logits of a chunk: 64 MiB in f32, of which a handful of temporaries live at once. For a vocabulary
+/// of 151,936 that is 110 tokens.
+const CHUNK_LOGITS: usize = 1 << 24;
+
+/// The matrix of logits, and how it is read. All tensors are plain.
+pub(crate) struct Head {
+    /// `[d, V]`.
+    pub(crate) matrix: Tensor<2>,
+    pub(crate) temperature: f64,
+}
+
+/// Log-probs and entropies, `[N]` each.
+pub(crate) struct Scores {
+    pub(crate) logprobs: Tensor<1>,
+    pub(crate) entropy: Tensor<1>,
+    /// `log_softmax` of all tokens, kept where one chunk holds them.
+    pub(crate) kept: Option<Tensor<2>>,
+}
+
+/// What comes back through the head.
+pub(crate) struct Pulled {
+    /// With respect to the hidden states, `[N, d]`.
+    pub(crate) hidden: Tensor<2>,
+    /// With respect to the matrix, `[d, V]`.
+    pub(crate) matrix: Tensor<2>,
+}
+
+impl Head {
+    /// The chunks of `n` tokens.
+    fn chunks(&self, n: usize) -> impl Iterator<Item = Range<usize>> {
+        let size = (CHUNK_LOGITS / self.matrix.dims()[1]).max(1);
+        (0..n).step_by(size).map(move |start| start..(start + size).min(n))
+    }
+
+    /// `log_softmax` of the logits of some hidden states.
+    fn log_softmax(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let logits = hidden.matmul(self.matrix.clone());
+        let logits = if self.is_scaled() { logits / self.temperature } else { logits };
+        let shifted = logits.clone() - logits.max_dim(1);
+        let lse = shifted.clone().exp().sum_dim(1).log();
+        shifted - lse
+    }
+
+    fn is_scaled(&self) -> bool {
+        (self.temperature - 1.0).abs() > 0.0
+    }
+
+    /// Scores of `targets` `[N]` under `hidden` `[N, d]`.
+    pub(crate) fn score(&self, hidden: &Tensor<2>, targets: &Tensor<1, Int>) -> Scores {
+        let [n, _] = hidden.dims();
+        let (mut logprobs, mut entropy, mut kept) = (Vec::new(), Vec::new(), None);
+        for chunk in self.chunks(n) {
+            let m = chunk.len();
+            let all = self.log_softmax(hidden.clone().slice(s![chunk.clone(), ..]));
+            let index = targets.clone().slice(s![chunk]).reshape([m, 1]);
+            logprobs.push(all.clone().gather(1, index).reshape([m]));
+            entropy.push((all.clone().exp() * all.clone()).sum_dim(1).neg().reshape([m]));
+            kept = (m == n).then_some(all);
+        }
+        Scores { logprobs: Tensor::cat(logprobs, 0), entropy: Tensor::cat(entropy, 0), kept }
+    }
+
+    /// The way back, given the cotangents `[N]` of log-probs and entropies.
+    pub(crate) fn pull_back(
+        &self,
+        hidden: &Tensor<2>,
+        targets: &Tensor<1, Int>,
+        kept: Option<Tensor<2>>,
+        logprobs: Option<Tensor<1>>,
+        entropy: Option<Tensor<1>>,
+    ) -> Pulled {
+        let [n, _] = hidden.dims();
+        let mut kept = kept;
+        let (mut to_hidden, mut to_matrix) = (Vec::new(), None::<Tensor<2>>);
+        for chunk in self.chunks(n) {
+            let m = chunk.len();
+            let hidden = hidden.clone().slice(s![chunk.clone(), ..]);
+            let column = |all: &Tensor<1>| all.clone().slice(s![chunk.clone()]).reshape([m, 1]);
+            let all = kept.take().unwrap_or_else(|| self.log_softmax(hidden.clone()));
+            let p = all.clone().exp();
+            let mut slope = logprobs.as_ref().map(column);
+            let mut to_logits = match &entropy {
+                Some(entropy) => {
+                    let b = column(entropy);
+                    let own = (p.clone() * all.clone()).sum_dim(1).neg();
+                    let spread = (all + own) * b;
+                    let spread = match &slope {
+                        Some(a) => spread + a.clone(),
+                        None => spread,
+                    };
+                    (p * spread).neg()
+                }
+                None => match &slope {
+                    Some(a) => (p * a.clone()).neg(),
+                    None => p.zeros_like(),
+                },
+            };
+            if let Some(a) = slope.take() {
+                let index = targets.clone().slice(s![chunk]).reshape([m, 1]);
+                to_logits = to_logits.scatter(1, index, a, IndexingUpdateOp::Add);
+            }
+            if self.is_scaled() {
+                to_logits = to_logits / self.temperature;
+            }
+            to_hidden.push(to_logits.clone().matmul(self.matrix.clone().transpose()));
+            let part = hidden.transpose().matmul(to_logits);
+            to_matrix = Some(match to_matrix {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+        Pulled {
+            hidden: Tensor::cat(to_hidden, 0),
+            matrix: to_matrix.unwrap_or_else(|| self.matrix.zeros_like()),
+        }
+    }
+}

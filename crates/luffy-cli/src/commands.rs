@@ -44,6 +44,9 @@ enum Command {
     /// Log-probs of a model on random tokens, to compare with another implementation.
     #[command(hide = true)]
     ScoreSample(crate::score::ScoreArgs),
+    /// Checkpoints beside what transformers and PyTorch compute with them.
+    #[command(hide = true)]
+    ConformanceModels(crate::conformance::ModelsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +130,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Grade(args) => crate::grade::grade(&args, wants_bar()),
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
+        Command::ConformanceModels(args) => crate::conformance::models(&args),
     }
 }
 

@@ -8,6 +8,7 @@ mod clock;
 pub mod commands;
 pub mod compare;
 pub mod config;
+mod conformance;
 mod crash;
 pub mod device;
 pub mod exit;

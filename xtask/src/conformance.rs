@@ -28,14 +28,34 @@ over its step budget, a line that is no row or a file that cannot be read is one
 status 1. Builds without burn.
 ";
 
+/// What `cargo xtask conformance models --help` prints.
+const MODELS_HELP: &str = "\
+Compare checkpoints with what transformers and PyTorch compute with them
+
+Usage: cargo xtask conformance models [--cases DIR] [--backend B]
+
+  --cases DIR   a folder of Hugging Face folders, each with an `expected.json` (default:
+                ../shared/conformance/models, or below LUFFY_SHARED)
+  --backend B   flex (default), tch or cuda
+
+Compared are token ids and rendered chats (equal), log-probs and entropies (2e-5 nats), last logits (1e-4),
+greedy tokens (equal), losses and gradient norms of AdamW steps with and without recomputation (1e-4,
+relative), and log-probs while sampling in batches of every kind with those from scoring (2e-5). A line for
+each checkpoint shows the largest distances; the last line reads `N passed, M failed`. A failure makes the
+exit status 1.
+";
+
 /// The comparison that is named first.
 pub(crate) fn run(mut args: Vec<String>) -> Result<(), Failure> {
     let name = if args.is_empty() { String::new() } else { args.remove(0) };
     match name.as_str() {
+        "models" => models(args),
         "transformers" => transformers(args),
+        "round-trip" => round_trip(args),
         "grader" => grader(args),
         _ => Err(Failure::usage(
-            "say what to compare: `cargo xtask conformance grader` or `.. conformance transformers`",
+            "say what to compare: `cargo xtask conformance grader`, `.. models`, `.. transformers` or \
+             `.. round-trip`",
         )),
     }
 }
@@ -56,6 +76,92 @@ fn grader(mut args: Vec<String>) -> Result<(), Failure> {
     }
     let mut command = example("conformance", "run");
     Err(process::become_program(command.arg("--").args(args)))
+}
+
+/// Has the program compare checkpoints with what transformers and PyTorch computed for them.
+fn models(mut args: Vec<String>) -> Result<(), Failure> {
+    if wants_help(&args) {
+        print!("{MODELS_HELP}");
+        return Ok(());
+    }
+    if value_of(&args, "--cases").is_none() {
+        let cases = shared("conformance/models").map_err(|tried| {
+            Failure::usage(format!(
+                "name the checkpoints with --cases DIR; there are none at {}",
+                tried.display()
+            ))
+        })?;
+        args.extend(["--cases".to_owned(), cases.display().to_string()]);
+    }
+    luffy::run_subcommand("conformance-models", args)
+}
+
+/// Has a checkpoint written by the program in several ways, and each read by Python transformers.
+fn round_trip(mut args: Vec<String>) -> Result<(), Failure> {
+    let backend = Backend::take_from(&mut args)?.unwrap_or(Backend::Flex);
+    let model = match value_of(&args, "--model") {
+        Some(model) => PathBuf::from(model),
+        None => default_model()?,
+    };
+    // Three shards, whatever the size.
+    let third = weight_bytes(&model)? / 3 + 1;
+    let python = python()?;
+    let mut failed = Vec::new();
+    for (name, dtype, shard) in [
+        ("f32", "f32", u64::MAX),
+        ("f32-sharded", "f32", third),
+        ("bf16-sharded", "bf16", third / 2),
+    ] {
+        let out = target_dir().join("conformance").join(format!("round-trip-{name}"));
+        if out.exists() {
+            std::fs::remove_dir_all(&out).map_err(|error| {
+                Failure::new(format!("cannot remove {}: {error}", out.display()))
+            })?;
+        }
+        std::fs::create_dir_all(out.parent().unwrap_or(&out))
+            .map_err(|error| Failure::new(format!("cannot create {}: {error}", out.display())))?;
+        let (from, to, shard) =
+            (model.display().to_string(), out.display().to_string(), shard.to_string());
+        let export = [
+            "export",
+            "--model",
+            &from,
+            "--out",
+            &to,
+            "--dtype",
+            dtype,
+            "--max-shard-size",
+            &shard,
+        ]
+        .map(str::to_owned);
+        let mut command = luffy::command(backend, &export);
+        backend.prepare(&mut command)?;
+        process::run(&mut command)?;
+        let mut check = Command::new(&python);
+        check.arg(peers().join("round_trip.py")).args([&from, &to]);
+        if dtype == "bf16" {
+            check.args(["--dtype", "bfloat16"]);
+        }
+        if process::run(&mut check).is_err() {
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("transformers reads another model from {}", failed.join(", "))))
+    }
+}
+
+/// Bytes of the safetensors in a folder.
+fn weight_bytes(model: &Path) -> Result<u64, Failure> {
+    let files = std::fs::read_dir(model)
+        .map_err(|error| Failure::usage(format!("cannot list {}: {error}", model.display())))?;
+    let of = |path: PathBuf| {
+        let is_weights = path.extension().is_some_and(|extension| extension == "safetensors");
+        is_weights.then(|| std::fs::metadata(path).map_or(0, |metadata| metadata.len()))
+    };
+    Ok(files.filter_map(Result::ok).filter_map(|entry| of(entry.path())).sum())
 }
 
 /// `cargo VERB --release --example NAME` of the crate that grades.
@@ -166,6 +272,13 @@ mod tests {
         let at = given.iter().position(|arg| arg == "-p").expect("a package is named");
         assert_eq!(given[at..], ["-p", "luffy-reward", "--example", "conformance"]);
         assert_eq!(given[..2], ["run", "--release"]);
+    }
+
+    #[test]
+    fn help_on_models_names_its_flags_and_the_form_of_the_last_line() {
+        for word in ["--cases", "--backend", "N passed, M failed"] {
+            assert!(MODELS_HELP.contains(word), "{word}");
+        }
     }
 
     #[test]

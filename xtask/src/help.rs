@@ -17,7 +17,9 @@ Checking
   check [--keep-going]               format, tidy, spelling, licences, book, lints, documentation
   tidy                               the rules of ARCHITECTURE.md alone
   conformance grader [FLAGS]         grade rows whose verdict is known (--cases FILE)
+  conformance models [FLAGS]         checkpoints with their expected figures (--cases DIR, --backend B)
   conformance transformers [FLAGS]   compare a checkpoint (--model DIR) with Python transformers
+  conformance round-trip [FLAGS]     what the program writes (--model DIR), read by Python transformers
 
 Measuring
   bench grader [--write] [FLAGS]     the grader beside math-verify: speed, agreement, hostile answers

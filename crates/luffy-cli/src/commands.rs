@@ -34,6 +34,10 @@ enum Command {
     Data(DataCommand),
     /// Rebuild the base policy of recipe `addition` and write it as a Hugging Face folder.
     Base(BaseArgs),
+    /// Write a model with random weights, of the shape of a `config.json`.
+    Init(crate::init::InitArgs),
+    /// Write a model in another precision, for transformers and vLLM.
+    Export(crate::export::ExportArgs),
     /// Grade a JSONL file of responses with gold answers.
     Grade(crate::grade::GradeArgs),
     /// List the built-in recipes, or print one.
@@ -47,6 +51,9 @@ enum Command {
     /// Checkpoints beside what transformers and PyTorch compute with them.
     #[command(hide = true)]
     ConformanceModels(crate::conformance::ModelsArgs),
+    /// Peak memory and seconds of loading, scoring and one training step.
+    #[command(hide = true)]
+    MeasureMemory(crate::measure::MeasureArgs),
 }
 
 #[derive(Debug, Args)]
@@ -127,9 +134,12 @@ pub fn run() -> anyhow::Result<()> {
             prepare_gsm8k(&input, &out)
         }
         Command::Base(args) => build_base(&args),
+        Command::Init(args) => crate::init::init(&args),
+        Command::Export(args) => crate::export::export(&args),
         Command::Grade(args) => crate::grade::grade(&args, wants_bar()),
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
+        Command::MeasureMemory(args) => crate::measure::measure(&args),
         Command::ConformanceModels(args) => crate::conformance::models(&args),
     }
 }

@@ -61,15 +61,11 @@ impl AdamW {
                 )));
             }
         }
-        let host: Vec<Vec<f32>> = if self.on_device {
-            Vec::new()
-        } else {
-            gradients.0.values().map(|gradient| floats(gradient.clone())).collect()
-        };
+        // On the host one gradient at a time: a copy of all would weigh as much as the model.
         let squares: Vec<f64> = if self.on_device {
             squares_on_device(gradients)
         } else {
-            host.iter().map(|g| g.iter().map(|g| f64::from(*g) * f64::from(*g)).sum()).collect()
+            gradients.0.values().map(squares_on_host).collect()
         };
         let grad_norm = norm(gradients, &squares)?;
         // The constant is the one of torch's clip_grad_norm_.
@@ -78,14 +74,14 @@ impl AdamW {
         *steps += 1;
         let rule = Rule::new(&self.settings, lr, *steps, clip);
         let mut updated = weights.clone();
-        let mut host = host.into_iter();
         for (name, gradient) in &gradients.0 {
             let NamedTensor { shape, values } = &weights.0[name];
             let key = (slot, name.clone());
             let moments = self.moments.remove(&key);
-            let (values, moments) = match host.next() {
-                Some(gradient) => on_host(&rule, values, &gradient, moments),
-                None => on_device(&rule, values.clone(), gradient.clone(), moments),
+            let (values, moments) = if self.on_device {
+                on_device(&rule, values.clone(), gradient.clone(), moments)
+            } else {
+                on_host(&rule, values, &floats(gradient.clone()), moments)
             };
             self.moments.insert(key, moments);
             updated.0.insert(name.clone(), NamedTensor { shape: shape.clone(), values });
@@ -181,6 +177,11 @@ fn floats(tensor: Tensor<1>) -> Vec<f32> {
 fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n]), device)
+}
+
+/// The sum of squares of one gradient.
+fn squares_on_host(gradient: &Tensor<1>) -> f64 {
+    floats(gradient.clone()).iter().map(|g| f64::from(*g) * f64::from(*g)).sum()
 }
 
 /// Sums of squares in name order, with one transfer.

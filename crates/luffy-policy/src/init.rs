@@ -6,9 +6,32 @@ use luffy_core::{HostTensor, Purpose, StreamKey};
 
 use crate::ModelConfig;
 
+/// The shapes of all parameters by name, in the layout of the model: what a model weighs before it is made.
+pub fn parameter_shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
+    plan(config).into_iter().map(|(name, shape, _)| (name, shape)).collect()
+}
+
 /// Weights of an untrained model: embeddings `N(0, 0.02)`, linear layers `N(0, 1 / sqrt(fan_in))`, the two
 /// that write to the residual stream divided by `sqrt(2 * layers)` more, biases 0, norms 1.
 pub fn init_weights(config: &ModelConfig, seed: u64) -> BTreeMap<String, HostTensor> {
+    (0_u32..)
+        .zip(plan(config))
+        .map(|(member, (name, shape, init))| {
+            let n = shape.iter().product();
+            let key = StreamKey { seed, purpose: Purpose::Init, step: 0, prompt: 0, member };
+            let mut stream = key.stream();
+            let values = match init {
+                Init::Normal(std) => (0..n).map(|_| (stream.normal() * std) as f32).collect(),
+                Init::One => vec![1.0; n],
+                Init::Zero => vec![0.0; n],
+            };
+            (name, HostTensor { shape, values })
+        })
+        .collect()
+}
+
+/// Every parameter with its shape and how it starts, by name.
+fn plan(config: &ModelConfig) -> Vec<(String, Vec<usize>, Init)> {
     let d = config.hidden_size;
     let head_dim = config.head_dim;
     let (q, kv) = (config.num_attention_heads * head_dim, config.num_key_value_heads * head_dim);
@@ -47,20 +70,7 @@ pub fn init_weights(config: &ModelConfig, seed: u64) -> BTreeMap<String, HostTen
         shapes.push(("lm_head.weight".into(), vec![d, config.vocab_size], Init::Normal(std)));
     }
     shapes.sort_by(|a, b| a.0.cmp(&b.0));
-    (0_u32..)
-        .zip(shapes)
-        .map(|(member, (name, shape, init))| {
-            let n = shape.iter().product();
-            let key = StreamKey { seed, purpose: Purpose::Init, step: 0, prompt: 0, member };
-            let mut stream = key.stream();
-            let values = match init {
-                Init::Normal(std) => (0..n).map(|_| (stream.normal() * std) as f32).collect(),
-                Init::One => vec![1.0; n],
-                Init::Zero => vec![0.0; n],
-            };
-            (name, HostTensor { shape, values })
-        })
-        .collect()
+    shapes
 }
 
 enum Init {

@@ -37,7 +37,7 @@ pub use files::{
     FileDtype, SaveOptions, copy_side_files, load_model, load_pretrained, load_weights,
     read_tensors, read_weights, save_pretrained, write_tensors,
 };
-pub use init::init_weights;
+pub use init::{init_weights, parameter_shapes};
 pub use learner::ReplicaLearner;
 pub use model::CausalLm;
 pub use named::{gradients_of, load_named, to_device, to_host, trainable, weights_of};

@@ -41,6 +41,8 @@ pub struct RunConfig {
     pub evaluation: EvaluationSection,
     /// What is kept on disk.
     pub checkpoint: CheckpointSection,
+    /// What trades computation for memory.
+    pub memory: MemorySection,
     /// How work is spread; the unit sizes are part of what a run computes, `replicas` is not.
     pub parallel: ParallelSection,
     /// Several methods and seeds in one go; empty lists mean a single run.
@@ -61,6 +63,7 @@ impl Default for RunConfig {
             optimizer: OptimizerSection::default(),
             evaluation: EvaluationSection::default(),
             checkpoint: CheckpointSection::default(),
+            memory: MemorySection::default(),
             parallel: ParallelSection::default(),
             compare: CompareSection::default(),
         }
@@ -265,6 +268,14 @@ impl Default for CheckpointSection {
     fn default() -> Self {
         Self { every: 50, keep_last: 2, rollouts_every: 1 }
     }
+}
+
+/// What trades computation for memory.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct MemorySection {
+    /// Keep the input of each layer alone, and run the layer again on the way back.
+    pub recompute: bool,
 }
 
 /// How work is spread.

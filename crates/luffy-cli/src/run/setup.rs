@@ -75,7 +75,8 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
     let replicas = config.parallel.replicas;
     let mut samplers: Vec<Box<dyn Sampler>> = Vec::with_capacity(replicas);
     let mut learners: Vec<Box<dyn Learner>> = Vec::with_capacity(replicas);
-    let first = ReplicaLearner::new(model.clone(), &device, config.optimizer.adamw());
+    let trained = model.clone().with_recompute(config.memory.recompute);
+    let first = ReplicaLearner::new(trained, &device, config.optimizer.adamw());
     for _ in 0..replicas {
         samplers.push(Box::new(Engine::new(
             LmDecoder::new(model.clone()),

@@ -131,6 +131,14 @@ impl RopeConfig {
 /// `rope_scaling` or `rope_parameters`.
 fn scaling(key: &str, value: &Value, path: &Path) -> Result<RopeScaling, PolicyError> {
     let kind = value.get("rope_type").or_else(|| value.get("type"));
+    if let Some(factor) = value.get("partial_rotary_factor").filter(|factor| **factor != 1.0) {
+        return Err(unsupported(
+            path,
+            &format!("{key}.partial_rotary_factor"),
+            factor.to_string(),
+            "1: positions rotate whole heads",
+        ));
+    }
     let number = |name: &str| {
         value.get(name).and_then(Value::as_f64).filter(|number| *number > 0.0).ok_or_else(|| {
             let found = value.get(name).map_or_else(|| "absent".to_owned(), Value::to_string);

@@ -61,3 +61,68 @@ fn initial_weights_fit_the_model_they_were_drawn_for() {
     let model = load_weights(CausalLm::new(&config, &Device::flex()), &weights).expect("they fit");
     assert!(luffy_policy::to_host(&luffy_policy::weights_of(&model)) == weights);
 }
+
+#[test]
+fn shards_are_cut_at_a_size_and_hold_the_same_weights() {
+    let (config, _) = model();
+    let weights = read_weights(&dir()).expect("it is there");
+    let out = tempfile::tempdir().expect("a directory");
+    let options = SaveOptions { max_shard_bytes: 100_000, ..SaveOptions::default() };
+    save_pretrained(out.path(), &config, &weights, &options).expect("it can be written");
+    let names = || -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(out.path())
+            .expect("it is there")
+            .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    // 4 bytes of each of 94,336 values (embeddings 24,576 of them) in files of at most 100,000.
+    let shards: Vec<String> =
+        names().into_iter().filter(|name| name.ends_with(".safetensors")).collect();
+    assert!(shards.len() > 3, "{shards:?}");
+    assert_eq!(shards[0], format!("model-00001-of-{:05}.safetensors", shards.len()));
+    for shard in &shards {
+        let size = std::fs::metadata(out.path().join(shard)).expect("it is there").len();
+        assert!(size < 100_000 + 8_000, "{shard} has {size} bytes");
+    }
+    let index = std::fs::read_to_string(out.path().join("model.safetensors.index.json"));
+    let index: serde_json::Value =
+        serde_json::from_str(&index.expect("it is there")).expect("JSON");
+    let n: usize = weights.values().map(|tensor| tensor.values.len()).sum();
+    assert_eq!(index["metadata"]["total_size"], 4 * n);
+    assert!(read_weights(out.path()).expect("shards are read") == weights);
+    // Saved again in one file, nothing of the shards is left to be read by mistake.
+    save_pretrained(out.path(), &config, &weights, &SaveOptions::default()).expect("written");
+    assert_eq!(names(), ["config.json", "model.safetensors"]);
+    load_pretrained(out.path(), &Device::flex()).expect("it fits");
+}
+
+#[test]
+fn a_config_says_the_type_of_the_numbers_in_its_files() {
+    let (mut config, _) = model();
+    config.raw.insert("torch_dtype".into(), "float16".into());
+    let weights = read_weights(&dir()).expect("it is there");
+    let out = tempfile::tempdir().expect("a directory");
+    let options = SaveOptions { dtype: luffy_policy::FileDtype::Bf16, ..SaveOptions::default() };
+    save_pretrained(out.path(), &config, &weights, &options).expect("it can be written");
+    let saved = luffy_policy::ModelConfig::read(out.path()).expect("it is a configuration");
+    assert_eq!(saved.raw["dtype"], "bfloat16");
+    assert_eq!(saved.raw["torch_dtype"], "bfloat16");
+}
+
+#[test]
+fn everything_but_weights_is_carried_over() {
+    let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+    let side = ["tokenizer.json", "chat_template.jinja", "merges.txt", "LICENSE"];
+    let left =
+        ["config.json", "model.safetensors", "model.safetensors.index.json", "a.bin", ".git"];
+    for name in side.iter().chain(&left) {
+        std::fs::write(from.path().join(name), name).expect("written");
+    }
+    luffy_policy::copy_side_files(from.path(), to.path()).expect("copied");
+    for name in side {
+        assert_eq!(std::fs::read_to_string(to.path().join(name)).expect("it is there"), name);
+    }
+    assert_eq!(std::fs::read_dir(to.path()).expect("it is there").count(), side.len());
+}

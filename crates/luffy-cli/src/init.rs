@@ -1,0 +1,60 @@
+//! `luffy init`: a model with random weights, to train from nothing or to try real sizes.
+#![allow(clippy::print_stdout, reason = "what a command was asked for goes to stdout")]
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use luffy_core::durable::temporary_path;
+use luffy_policy::{ModelConfig, SaveOptions, copy_side_files, init_weights, save_pretrained};
+
+use crate::atomic::commit_dir;
+use crate::exit::{Code, WithCode};
+use crate::export::Precision;
+
+/// What to write.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The `config.json` of the model.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The folder to write; must not exist.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A folder whose tokenizer and templates are copied.
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
+    /// Keys the weights.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Type of the numbers.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    dtype: Precision,
+}
+
+/// Draws weights and writes them as a Hugging Face folder.
+pub(crate) fn init(args: &InitArgs) -> anyhow::Result<()> {
+    if args.out.exists() {
+        let error = anyhow!("{} exists; name a folder that does not", args.out.display());
+        return Err(error).code(Code::Config);
+    }
+    let text = std::fs::read_to_string(&args.config)
+        .with_context(|| format!("cannot read {}", args.config.display()))
+        .code(Code::Input)?;
+    let config = ModelConfig::parse(&text, &args.config).code(Code::Input)?;
+    let weights = init_weights(&config, args.seed);
+    let n: usize = weights.values().map(|tensor| tensor.values.len()).sum();
+    let tmp = temporary_path(&args.out);
+    if tmp.exists() {
+        std::fs::remove_dir_all(&tmp)
+            .with_context(|| format!("cannot remove {}", tmp.display()))?;
+    }
+    let options = SaveOptions { dtype: args.dtype.into(), ..SaveOptions::default() };
+    save_pretrained(&tmp, &config, &weights, &options)?;
+    if let Some(tokenizer) = &args.tokenizer {
+        copy_side_files(tokenizer, &tmp).code(Code::Input)?;
+    }
+    commit_dir(&tmp, &args.out)?;
+    println!("{n} parameters in {}", args.out.display());
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use super::{Comparer, Decision};
 use crate::budget::Stop;
-use crate::read::{Bracket, Node, NodeId, Rel};
+use crate::read::{Bracket, Const, Node, NodeId, Rel};
 
 impl Comparer<'_> {
     /// The sides and operators of a chain.
@@ -30,20 +30,29 @@ impl Comparer<'_> {
     /// Whether an expression names something: `x`, `x_1`, `f(x)`, `AB`, `|AB|`, `dM/dt`, `(x, y)`.
     pub(super) fn is_name(&self, id: NodeId) -> bool {
         match self.ast.node(id) {
-            Node::Sym(_) | Node::Const(_) => true,
+            Node::Sym(_) => true,
+            // `e` and `i` name quantities as often as numbers; nobody calls a quantity pi.
+            Node::Const(constant) => *constant != Const::Pi,
             Node::Mul(kids) => {
                 let kids = self.ast.kids(*kids);
                 self.is_name(kids[0])
                     && kids[1..].iter().all(|kid| {
                         self.is_name(*kid)
-                            || matches!(self.ast.node(*kid), Node::Num(_) | Node::Brackets(..))
+                            || matches!(
+                                self.ast.node(*kid),
+                                Node::Num(_) | Node::Const(_) | Node::Brackets(..)
+                            )
                     })
             }
             Node::Brackets(_, kids, _) | Node::Ratio(kids) => {
                 self.ast.kids(*kids).iter().all(|kid| self.is_name(*kid))
             }
             Node::Abs(a) | Node::Degree(a) => self.is_name(*a),
-            Node::Fn(_, kids) => self.ast.kids(*kids).iter().all(|kid| self.is_name(*kid)),
+            Node::Fn(_, kids) => self
+                .ast
+                .kids(*kids)
+                .iter()
+                .all(|kid| self.is_name(*kid) || matches!(self.ast.node(*kid), Node::Const(_))),
             Node::Div(a, b) => self.is_name(*a) && self.is_name(*b),
             Node::Pow(a, b) => self.is_name(*a) && matches!(self.ast.node(*b), Node::Num(_)),
             _ => false,

@@ -162,6 +162,12 @@ fn the_vectors_of_luffy_version_3_hold_where_they_are_right() {
     right(r"50\%", &["50"]);
 }
 
+#[test]
+fn pi_is_a_number_and_names_nothing() {
+    wrong("2", &[r"\pi^2 = 2", r"\pi = 2"]);
+    right("2", &[r"f(\pi) = 2", "e = 2", "x^2 = 2"]);
+}
+
 // Disagreements and public failures of math-verify, oat, PRM800K, Hendrycks, Qwen and PRIME.
 #[test]
 fn no_known_false_positive_of_another_grader_is_repeated() {

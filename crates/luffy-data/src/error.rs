@@ -102,6 +102,12 @@ pub enum DataError {
         /// The names that are there.
         present: String,
     },
+    /// A source of training data cannot be drawn from with this weight.
+    #[error("weight {weight} of a data file: expected above 0 and at most 1000")]
+    Weight {
+        /// The weight asked for.
+        weight: f64,
+    },
     /// A task has no place in the parquet schema.
     #[error("task {task} cannot be written: {problem}")]
     Unwritable {

@@ -132,6 +132,28 @@ pub enum DataError {
         /// What the template engine said.
         message: String,
     },
+    /// The generation prompt and the format of responses contradict each other about the thought.
+    #[error("the rendered prompt and the format disagree: {problem}\nthe prompt:\n{rendered}")]
+    Thinking {
+        /// What does not fit, and the remedy.
+        problem: &'static str,
+        /// The prompt as the model reads it.
+        rendered: String,
+    },
+    /// The tokenizer knows tokens for which the model has no row.
+    #[error(
+        "{}: the tokenizer has ids up to {max_id}, the model's vocab_size is {vocab_size} and its last id \
+         {}; tokenizer and model do not belong together",
+        path.display(), vocab_size.saturating_sub(1)
+    )]
+    Vocabulary {
+        /// The model's folder.
+        path: PathBuf,
+        /// Largest token id.
+        max_id: u32,
+        /// Rows of the model's embedding.
+        vocab_size: usize,
+    },
     /// The text of a task could not be rendered or tokenised.
     #[error("task {task}: {source}")]
     Codec {

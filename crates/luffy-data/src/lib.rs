@@ -42,9 +42,11 @@ mod parquet_read;
 mod parquet_write;
 pub mod tasks;
 mod template;
+mod thinking;
 
 pub use admission::{
-    Admission, AdmissionReport, AdmissionSettings, DemonstrationDrop, PromptDrop, Tally, admit,
+    Admission, AdmissionReport, AdmissionSettings, DemonstrationFault, PromptDrop, SourceReport, Tally,
+    admit,
 };
 pub use codec::HfCodec;
 pub use columns::ColumnNames;
@@ -52,6 +54,7 @@ pub use error::{DataError, Position};
 pub use inspect::{Inspection, Lengths, inspect};
 pub use order::EpochOrder;
 pub use parquet_write::write_tasks;
+pub use thinking::{ThinkFormat, check_thinking};
 
 /// Reads all tasks of a `.parquet` or `.jsonl` file.
 ///

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use luffy_core::{CodecError, Message, TextCodec};
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use crate::template::ChatTemplate;
-use crate::{DataError, columns};
+use crate::{DataError, TemplateSource, columns};
 
 /// `tokenizer.json` and a chat template, used as transformers uses them.
 ///
@@ -19,7 +19,11 @@ use crate::{DataError, columns};
 pub struct HfCodec {
     tokenizer: Tokenizer,
     template: ChatTemplate,
+    /// Where the template comes from.
+    origin: String,
     end_tokens: Vec<u32>,
+    /// Named in messages.
+    dir: PathBuf,
 }
 
 /// What a model folder says about text, as read.
@@ -30,16 +34,15 @@ pub(crate) struct CodecFiles<'a> {
     pub(crate) tokenizer_config: Map<String, Value>,
     pub(crate) generation_config: Map<String, Value>,
     pub(crate) config: Map<String, Value>,
-    /// Where the template comes from, and its text.
-    pub(crate) template: Option<(String, String)>,
+    pub(crate) template: Option<TemplateSource>,
 }
 
 impl HfCodec {
     /// Reads the codec of a model folder: `tokenizer.json`, and where they exist `tokenizer_config.json`,
     /// `generation_config.json`, `config.json` and `chat_template.jinja`.
     ///
-    /// `template` is the text of a chat template that replaces the model's own; without it
-    /// `chat_template.jinja` comes before the `chat_template` of `tokenizer_config.json`.
+    /// `template` replaces the model's own; without it `chat_template.jinja` comes before the
+    /// `chat_template` of `tokenizer_config.json` (a text, or named texts of which `default` is taken).
     ///
     /// End tokens are the tokenizer's `eos_token` (the reference writes it after a demonstration), then
     /// `eos_token_id` of the generation settings, else of the model settings.
@@ -47,16 +50,16 @@ impl HfCodec {
     /// # Errors
     /// If a file is missing, broken or contradicts another, if the template does not compile, or if no
     /// end token or no template is there.
-    pub fn open(dir: &Path, template: Option<&str>) -> Result<Self, DataError> {
+    pub fn open(dir: &Path, template: Option<&TemplateSource>) -> Result<Self, DataError> {
         let tokenizer_config = read_object(&dir.join("tokenizer_config.json"))?;
         let path = dir.join("chat_template.jinja");
         let template = match template {
-            Some(text) => Some(("the settings".to_owned(), text.to_owned())),
+            Some(template) => Some(template.clone()),
             None => match read_optional(&path)? {
                 Some(bytes) => {
                     let text = String::from_utf8(bytes)
                         .map_err(|_| tokenizer_error(&path, "the template is not UTF-8".into()))?;
-                    Some((path.display().to_string(), text))
+                    Some(TemplateSource { origin: path.display().to_string(), text })
                 }
                 None => own_template(dir, &tokenizer_config)?,
             },
@@ -82,13 +85,14 @@ impl HfCodec {
         let special_tokens = special_tokens(&files)?;
         check_added_tokens(&files, &tokenizer)?;
         let end_tokens = end_tokens(&files, &tokenizer, &special_tokens)?;
-        let Some((origin, source)) = files.template else {
+        let Some(TemplateSource { origin, text }) = files.template else {
             let message = "the model has no chat template; give one in the settings";
             return Err(tokenizer_error(files.dir, message.into()));
         };
-        let template = ChatTemplate::new(&source, special_tokens)
-            .map_err(|e| DataError::Template { origin, message: format!("{e:#}") })?;
-        Ok(Self { tokenizer, template, end_tokens })
+        let template = ChatTemplate::new(&text, special_tokens).map_err(|e| {
+            DataError::Template { origin: origin.clone(), message: format!("{e:#}") }
+        })?;
+        Ok(Self { tokenizer, template, origin, end_tokens, dir: files.dir.to_owned() })
     }
 
     /// The conversation as text, with or without the opening of the answer.
@@ -103,6 +107,25 @@ impl HfCodec {
         self.template
             .render(messages, add_generation_prompt)
             .map_err(|e| CodecError::Render(format!("{e:#}")))
+    }
+
+    /// Where the chat template comes from: a built-in name or a file.
+    pub fn template_origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Checks that a model with `vocab_size` rows has one for every token.
+    ///
+    /// More rows than tokens are common: Qwen pads its embedding to a round number.
+    ///
+    /// # Errors
+    /// If the largest id is `vocab_size` or more; the message names both numbers.
+    pub fn check_vocabulary(&self, vocab_size: usize) -> Result<(), DataError> {
+        let max_id = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        if (max_id as usize) < vocab_size {
+            return Ok(());
+        }
+        Err(DataError::Vocabulary { path: self.dir.clone(), max_id, vocab_size })
     }
 
     /// Number of tokens, added ones included. A model's embedding may have more rows.
@@ -161,7 +184,7 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, DataError> {
 fn own_template(
     dir: &Path,
     config: &Map<String, Value>,
-) -> Result<Option<(String, String)>, DataError> {
+) -> Result<Option<TemplateSource>, DataError> {
     let path = dir.join("tokenizer_config.json");
     let named = |item: &Value| (item["name"] == "default").then(|| item["template"].clone());
     let template = match config.get("chat_template") {
@@ -170,7 +193,9 @@ fn own_template(
         Some(other) => other.clone(),
     };
     match template {
-        Value::String(text) => Ok(Some((path.display().to_string(), text))),
+        Value::String(text) => {
+            Ok(Some(TemplateSource { origin: path.display().to_string(), text }))
+        }
         other => {
             let found = columns::describe(&other);
             let message = format!(
@@ -283,13 +308,15 @@ mod tests {
 
     /// Writes the addition codec's files, changes one, and opens the folder.
     fn check(file: &str, content: Option<&str>, template: Option<&str>) -> Result<HfCodec, String> {
+        let template =
+            template.map(|text| TemplateSource { origin: "here".into(), text: text.into() });
         let dir = tempfile::tempdir().unwrap();
         addition::write_side_files(dir.path()).unwrap();
         match content {
             Some(content) => fs::write(dir.path().join(file), content).unwrap(),
             None => fs::remove_file(dir.path().join(file)).unwrap(),
         }
-        HfCodec::open(dir.path(), template)
+        HfCodec::open(dir.path(), template.as_ref())
             .map_err(|e| e.to_string().replace(&dir.path().display().to_string(), "DIR"))
     }
 
@@ -333,6 +360,20 @@ mod tests {
         });
         let codec = check("tokenizer.json", Some(&json.to_string()), None).unwrap();
         assert_eq!(codec.encode("12345").unwrap().len(), 5);
+    }
+
+    #[test]
+    fn every_token_needs_a_row_and_rows_may_be_more() {
+        let codec = addition::codec();
+        assert!(codec.check_vocabulary(24).is_ok() && codec.check_vocabulary(152_064).is_ok());
+        let error = codec.check_vocabulary(23).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                ": the tokenizer has ids up to 23, the model's vocab_size is 23 and its last id 22; \
+                 tokenizer and model do not belong together"
+            ),
+            "{error}"
+        );
     }
 
     #[test]
@@ -380,7 +421,8 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("tokenizer.json"), addition::tokenizer_json()).unwrap();
-        let error = HfCodec::open(dir.path(), Some("x")).unwrap_err().to_string();
+        let template = TemplateSource { origin: "here".into(), text: "x".into() };
+        let error = HfCodec::open(dir.path(), Some(&template)).unwrap_err().to_string();
         assert!(
             error.ends_with("no end token: set eos_token_id in generation_config.json"),
             "{error}"

@@ -132,6 +132,15 @@ pub enum DataError {
         /// What the template engine said.
         message: String,
     },
+    /// A template of the reference that is known by name only.
+    #[error(
+        "the chat template `{name}` is not built in: its text belongs to the model it was made for; write it \
+         to a file and name that"
+    )]
+    TemplateName {
+        /// The name asked for.
+        name: String,
+    },
     /// The generation prompt and the format of responses contradict each other about the thought.
     #[error("the rendered prompt and the format disagree: {problem}\nthe prompt:\n{rendered}")]
     Thinking {

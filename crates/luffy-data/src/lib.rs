@@ -32,6 +32,7 @@ use luffy_core::Task;
 
 mod admission;
 mod atomic;
+mod builtin_template;
 mod codec;
 mod columns;
 mod error;
@@ -45,9 +46,10 @@ mod template;
 mod thinking;
 
 pub use admission::{
-    Admission, AdmissionReport, AdmissionSettings, DemonstrationFault, PromptDrop, SourceReport, Tally,
-    admit,
+    Admission, AdmissionReport, AdmissionSettings, DemonstrationFault, PromptDrop, SourceReport,
+    Tally, admit,
 };
+pub use builtin_template::TemplateSource;
 pub use codec::HfCodec;
 pub use columns::ColumnNames;
 pub use error::{DataError, Position};

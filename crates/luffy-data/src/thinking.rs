@@ -108,7 +108,11 @@ mod tests {
             ("q<think>\n", "a</think>b", ("a</think>b", None)),
             ("q<think>", "<think>\na</think>b", ("\na</think>b", None)),
             ("q<think>\n", "<think>a</think>b", ("<think>a</think>b", Some(ThoughtOpenedTwice))),
-            ("q<think>\n", "\n<think>\na</think>", ("\n<think>\na</think>", Some(ThoughtOpenedTwice))),
+            (
+                "q<think>\n",
+                "\n<think>\na</think>",
+                ("\n<think>\na</think>", Some(ThoughtOpenedTwice)),
+            ),
             ("q<think>\n", "<think>\na", ("a", Some(Truncated))),
             ("q<think>\n", "a tag <think> is</think>b", ("a tag <think> is</think>b", None)),
             ("q", "<think>\na</think>b", ("<think>\na</think>b", None)),
@@ -141,7 +145,10 @@ mod tests {
             }
         }
         let error = check_thinking("q<think>\n", Whole).unwrap_err().to_string();
-        assert!(error.starts_with("the rendered prompt and the format disagree: it ends in"), "{error}");
+        assert!(
+            error.starts_with("the rendered prompt and the format disagree: it ends in"),
+            "{error}"
+        );
         assert!(error.ends_with("prompt:\nq<think>\n"), "{error}");
     }
 }

@@ -4,8 +4,8 @@
 use std::thread;
 
 use luffy_core::{
-    Behavior, Demonstration, FinishReason, Prompt, Response, Task, TextCodec, TokenizedDemonstration,
-    Verifier,
+    Behavior, Demonstration, FinishReason, Prompt, Response, Task, TextCodec,
+    TokenizedDemonstration, Verifier,
 };
 use serde::{Deserialize, Serialize};
 

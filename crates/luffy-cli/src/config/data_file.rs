@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn both_spellings_are_read_and_written() {
         let config =
-            check(r#"["a.parquet", {path = "b.jsonl", weight = 0.3}, {path = "c.jsonl"}]"#).unwrap();
+            check(r#"["a.parquet", {path = "b.jsonl", weight = 0.3}, {path = "c.jsonl"}]"#)
+                .unwrap();
         let files: Vec<_> = config.data.train.iter().map(|f| (f.path.as_str(), f.weight)).collect();
         assert_eq!(files, [("a.parquet", 1.0), ("b.jsonl", 0.3), ("c.jsonl", 1.0)]);
         let text = toml::to_string(&config).unwrap();

@@ -108,13 +108,13 @@ pub enum DataError {
         /// The weight asked for.
         weight: f64,
     },
-    /// A task has no place in the parquet schema.
+    /// A task has no place in LUFFY's schema or in the file's format.
     #[error("task {task} cannot be written: {problem}")]
     Unwritable {
         /// The task's id.
         task: String,
         /// What does not fit, and the remedy.
-        problem: &'static str,
+        problem: String,
     },
     /// A tokenizer file is missing something or contradicts another.
     #[error("{}: {message}", path.display())]

@@ -2,11 +2,63 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use luffy_core::{Task, TextCodec};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::DataError;
+use crate::kind::Kind;
+use crate::{DataError, FileFormat, jsonl, parquet_read};
+
+/// A column as it stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type in Arrow's words, `list<struct<content: string, role: string>>` say, as the values show
+    /// it; `mixed` where no type holds all of them.
+    pub kind: String,
+    /// Rows in which it is null or missing.
+    pub nulls: u64,
+}
+
+/// The columns of a `.parquet` or `.jsonl` file in the order of their appearance.
+///
+/// # Errors
+/// If the file cannot be read or has no rows.
+pub fn columns_of(path: &Path) -> Result<Vec<Column>, DataError> {
+    let mut rows = 0;
+    let mut columns: Vec<(String, Option<Kind>, u64)> = Vec::new();
+    let mut visit = |_, record: Map<String, Value>| {
+        rows += 1;
+        for (name, value) in record {
+            let at = columns.iter().position(|(known, ..)| *known == name).unwrap_or_else(|| {
+                columns.push((name, Some(Kind::Null), 0));
+                columns.len() - 1
+            });
+            let (_, kind, n_values) = &mut columns[at];
+            *n_values += u64::from(!value.is_null());
+            if kind.as_mut().is_some_and(|kind| kind.include(&value).is_err()) {
+                *kind = None;
+            }
+        }
+        Ok(())
+    };
+    match FileFormat::of(path)? {
+        FileFormat::Parquet => parquet_read::for_each_row(path, visit)?,
+        FileFormat::Jsonl => jsonl::for_each_object(path, &mut visit)?,
+    }
+    if rows == 0 {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    let columns = columns.into_iter().map(|(name, kind, n_values)| Column {
+        name,
+        kind: kind.map_or_else(|| "mixed".into(), |kind| kind.to_string()),
+        nulls: rows - n_values,
+    });
+    Ok(columns.collect())
+}
 
 /// Order statistics of lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

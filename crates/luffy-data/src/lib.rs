@@ -38,12 +38,15 @@ mod columns;
 mod error;
 mod inspect;
 mod jsonl;
+mod kind;
 mod order;
 mod parquet_read;
 mod parquet_write;
+mod record;
 pub mod tasks;
 mod template;
 mod thinking;
+mod write;
 
 pub use admission::{
     Admission, AdmissionReport, AdmissionSettings, DemonstrationFault, PromptDrop, SourceReport,
@@ -53,10 +56,10 @@ pub use builtin_template::TemplateSource;
 pub use codec::HfCodec;
 pub use columns::ColumnNames;
 pub use error::{DataError, Position};
-pub use inspect::{Inspection, Lengths, inspect};
+pub use inspect::{Column, Inspection, Lengths, columns_of, inspect};
 pub use order::EpochOrder;
-pub use parquet_write::write_tasks;
 pub use thinking::{ThinkFormat, check_thinking};
+pub use write::write_tasks;
 
 /// Reads all tasks of a `.parquet` or `.jsonl` file.
 ///
@@ -69,10 +72,26 @@ pub use thinking::{ThinkFormat, check_thinking};
 /// If the file cannot be read, has no rows, or a cell is missing or of the wrong type: the message
 /// names file, row, column, and the expected and found type. Nothing is skipped.
 pub fn read_tasks(path: &Path, columns: &ColumnNames) -> Result<Vec<Task>, DataError> {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    match extension.as_str() {
-        "parquet" => parquet_read::read(path, columns),
-        "jsonl" => jsonl::read(path, columns),
-        _ => Err(DataError::Format { path: path.to_owned() }),
+    match FileFormat::of(path)? {
+        FileFormat::Parquet => parquet_read::read(path, columns),
+        FileFormat::Jsonl => jsonl::read(path, columns),
+    }
+}
+
+/// The formats of data files, told by the end of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileFormat {
+    Parquet,
+    Jsonl,
+}
+
+impl FileFormat {
+    fn of(path: &Path) -> Result<Self, DataError> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        match extension.as_str() {
+            "parquet" => Ok(Self::Parquet),
+            "jsonl" => Ok(Self::Jsonl),
+            _ => Err(DataError::Format { path: path.to_owned() }),
+        }
     }
 }

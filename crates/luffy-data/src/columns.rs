@@ -59,25 +59,53 @@ impl Default for ColumnNames {
 }
 
 impl ColumnNames {
-    /// The top-level names that differ from their defaults.
-    fn overridden(&self) -> Vec<&str> {
-        let default = Self::default();
+    /// Calls the column that a run file knows as `key` (`prompt`, `target-list`) by another name.
+    ///
+    /// ```
+    /// let mut columns = luffy_data::ColumnNames::default();
+    /// columns.set("prompt", "question")?;
+    /// assert_eq!(columns.prompt, "question");
+    /// assert!(columns.set("promt", "question").is_err());
+    /// # Ok::<(), luffy_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such key; the message lists them.
+    pub fn set(&mut self, key: &str, column: &str) -> Result<(), DataError> {
+        let mut keys = self.keys();
+        if let Some((_, name)) = keys.iter_mut().find(|(known, _)| *known == key) {
+            column.clone_into(name);
+            return Ok(());
+        }
+        let known: Vec<String> = keys.iter().map(|(key, _)| (*key).to_owned()).collect();
+        Err(DataError::NoSuchKey { key: key.to_owned(), known: list(known.iter()) })
+    }
+
+    /// Every name with its key in run files.
+    fn keys(&mut self) -> [(&'static str, &mut String); 11] {
         [
-            (&self.prompt, &default.prompt),
-            (&self.source, &default.source),
-            (&self.reward_model, &default.reward_model),
-            (&self.answer, &default.answer),
-            (&self.solution, &default.solution),
-            (&self.target, &default.target),
-            (&self.completion, &default.completion),
-            (&self.target_list, &default.target_list),
-            (&self.target_probs, &default.target_probs),
-            (&self.extra_info, &default.extra_info),
+            ("prompt", &mut self.prompt),
+            ("source", &mut self.source),
+            ("reward-model", &mut self.reward_model),
+            ("ground-truth", &mut self.ground_truth),
+            ("answer", &mut self.answer),
+            ("solution", &mut self.solution),
+            ("target", &mut self.target),
+            ("completion", &mut self.completion),
+            ("target-list", &mut self.target_list),
+            ("target-probs", &mut self.target_probs),
+            ("extra-info", &mut self.extra_info),
         ]
-        .into_iter()
-        .filter(|(name, default)| name != default)
-        .map(|(name, _)| name.as_str())
-        .collect()
+    }
+
+    /// The top-level names that differ from their defaults.
+    fn overridden(&self) -> Vec<String> {
+        let (mut own, mut default) = (self.clone(), Self::default());
+        let pairs = own.keys().into_iter().zip(default.keys());
+        let names = pairs.filter(|((key, name), (_, default))| {
+            *key != "ground-truth" && name.as_str() != default.as_str()
+        });
+        names.map(|((_, name), _)| name.clone()).collect()
     }
 }
 
@@ -116,11 +144,11 @@ impl<'a> RecordReader<'a> {
             return Err(DataError::Empty { path: self.path.to_owned() });
         }
         for name in self.columns.overridden() {
-            if !self.seen.contains(name) {
+            if !self.seen.contains(&name) {
                 return Err(DataError::NoSuchColumn {
                     path: self.path.to_owned(),
-                    column: name.to_owned(),
-                    present: list(self.seen.iter()),
+                    present: format!("{}{}", list(self.seen.iter()), hint(&name, &self.seen)),
+                    column: name,
                 });
             }
         }
@@ -130,6 +158,38 @@ impl<'a> RecordReader<'a> {
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// `; did you mean ..?` with the names that are nearest, if any is near.
+fn hint<'a>(name: &str, present: impl IntoIterator<Item = &'a String>) -> String {
+    let near: Vec<&String> = present.into_iter().filter(|other| is_near(name, other)).collect();
+    if near.is_empty() {
+        return String::new();
+    }
+    format!("; did you mean {}?", list(near.into_iter()))
+}
+
+/// Whether one name is a misspelling of the other, or a part of it between `_`.
+fn is_near(a: &str, b: &str) -> bool {
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let part = |short: &str, long: &str| long.split('_').any(|part| part == short);
+    distance(&a, &b) <= a.chars().count().min(b.chars().count()) / 3 || part(&a, &b) || part(&b, &a)
+}
+
+/// Insertions, deletions and replacements between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }
 
 const TEXTS: &str = "a string or a non-empty list of strings";
@@ -245,8 +305,9 @@ impl Record<'_> {
             };
             let gold = fields.shift_remove(&names.ground_truth).unwrap_or(Value::Null);
             let present = list(fields.keys());
+            let hint = hint(&names.ground_truth, fields.keys());
             if gold.is_null() {
-                let found = format!("nothing; the other fields are {present}");
+                let found = format!("nothing; the other fields are {present}{hint}");
                 return Err(self.error(&name, TEXTS, found));
             }
             return self.texts(&name, gold, TEXTS).map(Some);
@@ -329,7 +390,12 @@ impl Record<'_> {
     }
 
     fn absent(&self, column: &str, expected: &'static str) -> DataError {
-        let found = format!("nothing; the other columns are {}", list(self.fields.keys()));
+        let last = column.rsplit('.').next().unwrap_or(column);
+        let found = format!(
+            "nothing; the other columns are {}{}",
+            list(self.fields.keys()),
+            hint(last, self.fields.keys())
+        );
         self.error(column, expected, found)
     }
 

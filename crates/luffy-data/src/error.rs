@@ -92,6 +92,24 @@ pub enum DataError {
         /// What is there.
         found: String,
     },
+    /// There is no column setting of this name.
+    #[error("there is no column setting `{key}`; there are {known}")]
+    NoSuchKey {
+        /// The setting asked for.
+        key: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// A file is not what a preparation works on.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    NotAsExpected {
+        /// The file.
+        path: PathBuf,
+        /// What the preparation works on.
+        expected: &'static str,
+        /// What the file holds.
+        found: String,
+    },
     /// A column that was asked for by name is in no row.
     #[error("{}: column `{column}`, named in the column settings, is in no row; the columns are {present}", path.display())]
     NoSuchColumn {

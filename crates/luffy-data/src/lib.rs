@@ -50,13 +50,13 @@ mod write;
 
 pub use admission::{
     Admission, AdmissionReport, AdmissionSettings, DemonstrationFault, PromptDrop, SourceReport,
-    Tally, admit,
+    Tally, admit, screen,
 };
 pub use builtin_template::TemplateSource;
 pub use codec::HfCodec;
 pub use columns::ColumnNames;
 pub use error::{DataError, Position};
-pub use inspect::{Column, Inspection, Lengths, columns_of, inspect};
+pub use inspect::{Column, Inspection, Lengths, TextLengths, columns_of, inspect};
 pub use order::EpochOrder;
 pub use thinking::{ThinkFormat, check_thinking};
 pub use write::write_tasks;

@@ -1,6 +1,7 @@
 //! From tasks to prompts: lengths are checked, demonstrations tokenised and verified, and everything
 //! that is left out is counted with its reason.
 
+use std::convert::Infallible;
 use std::thread;
 
 use luffy_core::{
@@ -88,6 +89,57 @@ pub fn admit(
 ) -> Result<(Vec<Prompt>, AdmissionReport), DataError> {
     let end_token = *codec.end_tokens().first().ok_or(DataError::NoEndToken)?;
     let gate = Gate { codec, settings, verifier, end_token };
+    let (prompts, report) = spread(tasks, |first, chunk| gate.admit_all(first, chunk))?;
+    if prompts.is_empty() {
+        Err(DataError::NoPrompts(Box::new(report)))
+    } else {
+        Ok((prompts, report))
+    }
+}
+
+/// Checks the demonstrations of a file before there is a model: their tags and their answers.
+///
+/// A task whose demonstration has a fault stays, with the demonstration under [`Admission::Keep`] and
+/// without it under [`Admission::Drop`]. Lengths are not looked at; the report says so with zeros.
+pub fn screen(
+    tasks: Vec<Task>,
+    verifier: &dyn Verifier,
+    admission: Admission,
+) -> (Vec<Task>, AdmissionReport) {
+    let screened = spread(tasks, |_, mut chunk| {
+        let mut report = AdmissionReport::default();
+        for task in &mut chunk {
+            report.read(task, 0);
+            let mut kept = Vec::new();
+            for demonstration in std::mem::take(&mut task.demonstrations) {
+                let response = Response::complete(&demonstration.text);
+                let outcome = verifier.verify(task, &response).outcome();
+                report.verified(outcome, task);
+                let fault = Opening::Response.fault(&demonstration.text);
+                match fault.or(DemonstrationFault::of_outcome(outcome)) {
+                    Some(fault) if admission == Admission::Drop => {
+                        report.drop_demonstration(fault, task);
+                        continue;
+                    }
+                    Some(fault) => report.keep_demonstration(fault, task),
+                    None => {}
+                }
+                kept.push(demonstration);
+            }
+            report.admit(task, kept.len() as u64);
+            task.demonstrations = kept;
+        }
+        Ok::<_, Infallible>((chunk, report))
+    });
+    screened.unwrap_or_else(|never| match never {})
+}
+
+/// Does `work` on runs of consecutive tasks side by side; it gets the position of the first of them. The
+/// result does not depend on how many there are.
+fn spread<T: Send, E: Send>(
+    tasks: Vec<Task>,
+    work: impl Fn(u64, Vec<Task>) -> Result<(Vec<T>, AdmissionReport), E> + Sync,
+) -> Result<(Vec<T>, AdmissionReport), E> {
     let n_threads = thread::available_parallelism().map_or(1, usize::from);
     let chunk_len = tasks.len().div_ceil(n_threads).max(1);
     let mut chunks = Vec::new();
@@ -99,28 +151,25 @@ pub fn admit(
         chunks.push((first, rest));
         (first, rest) = (first + len, tail);
     }
+    let work = &work;
     let results: Vec<_> = thread::scope(|scope| {
         let workers: Vec<_> = chunks
             .into_iter()
-            .map(|(first, chunk)| scope.spawn(move || gate.admit_all(first, chunk)))
+            .map(|(first, chunk)| scope.spawn(move || work(first, chunk)))
             .collect();
         workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
-    let mut prompts = Vec::new();
+    let mut items = Vec::new();
     let mut report = AdmissionReport::default();
     for result in results {
         let (chunk, part) = result?;
-        prompts.extend(chunk);
+        items.extend(chunk);
         report.merge(part);
     }
-    if prompts.is_empty() {
-        Err(DataError::NoPrompts(Box::new(report)))
-    } else {
-        Ok((prompts, report))
-    }
+    Ok((items, report))
 }
 
 #[derive(Clone, Copy)]

@@ -164,6 +164,11 @@ impl SourceReport {
     }
 }
 
+/// Nothing where there was nothing to measure.
+fn longest(n_tokens: u64) -> String {
+    if n_tokens == 0 { String::new() } else { format!(", longest {n_tokens} tokens") }
+}
+
 fn reasons<K: fmt::Debug>(what: &str, counts: &BTreeMap<K, u64>) -> Vec<String> {
     counts.iter().map(|(reason, count)| format!("{what} {reason:?} {count}")).collect()
 }
@@ -176,18 +181,20 @@ impl AdmissionReport {
     /// The report line by line.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "prompts: {} of {} admitted, {} of them without demonstration, longest {} tokens",
+            "prompts: {} of {} admitted, {} of them without demonstration{}",
             self.prompts_admitted,
             self.prompts_read,
             self.prompts_without_demonstration,
-            self.longest_prompt
+            longest(self.longest_prompt)
         )];
         for (reason, tally) in &self.prompts_dropped {
             lines.push(tally.line("dropped", reason));
         }
         lines.push(format!(
-            "demonstrations: {} of {} admitted, longest {} tokens",
-            self.demonstrations_admitted, self.demonstrations_read, self.longest_demonstration
+            "demonstrations: {} of {} admitted{}",
+            self.demonstrations_admitted,
+            self.demonstrations_read,
+            longest(self.longest_demonstration)
         ));
         for (reason, tally) in &self.demonstrations_dropped {
             lines.push(tally.line("dropped", reason));

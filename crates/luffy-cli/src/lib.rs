@@ -9,6 +9,7 @@ pub mod commands;
 pub mod compare;
 pub mod config;
 mod crash;
+mod data;
 pub mod device;
 pub mod exit;
 mod grade;

@@ -89,9 +89,8 @@ impl HfCodec {
             let message = "the model has no chat template; give one in the settings";
             return Err(tokenizer_error(files.dir, message.into()));
         };
-        let template = ChatTemplate::new(&text, special_tokens).map_err(|e| {
-            DataError::Template { origin: origin.clone(), message: format!("{e:#}") }
-        })?;
+        let template = ChatTemplate::new(&text, special_tokens)
+            .map_err(|e| DataError::Template { origin: origin.clone(), message: e.to_string() })?;
         Ok(Self { tokenizer, template, origin, end_tokens, dir: files.dir.to_owned() })
     }
 
@@ -106,7 +105,7 @@ impl HfCodec {
     ) -> Result<String, CodecError> {
         self.template
             .render(messages, add_generation_prompt)
-            .map_err(|e| CodecError::Render(format!("{e:#}")))
+            .map_err(|e| CodecError::Render(e.to_string()))
     }
 
     /// Where the chat template comes from: a built-in name or a file.
@@ -189,7 +188,17 @@ fn own_template(
     let named = |item: &Value| (item["name"] == "default").then(|| item["template"].clone());
     let template = match config.get("chat_template") {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(items)) => items.iter().find_map(named).unwrap_or(Value::Null),
+        Some(Value::Array(items)) => match items.iter().find_map(named) {
+            Some(template) => template,
+            None => {
+                let names: Vec<&str> = items.iter().filter_map(|i| i["name"].as_str()).collect();
+                let message = format!(
+                    "chat_template: expected a text or texts with one named default, found the names {}",
+                    names.join(", ")
+                );
+                return Err(tokenizer_error(&path, message));
+            }
+        },
         Some(other) => other.clone(),
     };
     match template {

@@ -147,7 +147,7 @@ impl<'a> RecordReader<'a> {
             if !self.seen.contains(&name) {
                 return Err(DataError::NoSuchColumn {
                     path: self.path.to_owned(),
-                    present: format!("{}{}", list(self.seen.iter()), hint(&name, &self.seen)),
+                    present: format!("{}{}", list(self.seen.iter()), hint(&[&name], &self.seen)),
                     column: name,
                 });
             }
@@ -160,19 +160,23 @@ fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// `; did you mean ..?` with the names that are nearest, if any is near.
-fn hint<'a>(name: &str, present: impl IntoIterator<Item = &'a String>) -> String {
-    let near: Vec<&String> = present.into_iter().filter(|other| is_near(name, other)).collect();
+/// `; did you mean ..?` with the columns that are near one of `names`, if any is.
+fn hint<'a>(names: &[&str], present: impl IntoIterator<Item = &'a String>) -> String {
+    let is_near = |other: &&String| names.iter().any(|name| is_near(name, other));
+    let near: Vec<&String> = present.into_iter().filter(is_near).collect();
     if near.is_empty() {
         return String::new();
     }
     format!("; did you mean {}?", list(near.into_iter()))
 }
 
-/// Whether one name is a misspelling of the other, or a part of it between `_`.
+/// Whether one name is a misspelling of the other, or its beginning or end up to a `_`.
 fn is_near(a: &str, b: &str) -> bool {
     let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let part = |short: &str, long: &str| long.split('_').any(|part| part == short);
+    let part = |short: &str, long: &str| {
+        let rest = long.strip_prefix(short).map(|rest| rest.starts_with('_'));
+        rest.or_else(|| long.strip_suffix(short).map(|rest| rest.ends_with('_'))) == Some(true)
+    };
     distance(&a, &b) <= a.chars().count().min(b.chars().count()) / 3 || part(&a, &b) || part(&b, &a)
 }
 
@@ -231,7 +235,7 @@ impl Record<'_> {
 
     fn prompt(&mut self, name: &str) -> Result<Vec<Message>, DataError> {
         let Some(value) = self.fields.shift_remove(name) else {
-            return Err(self.absent(name, MESSAGES));
+            return Err(self.absent(name, &[name], MESSAGES));
         };
         match value {
             Value::String(text) if !text.is_empty() => Ok(vec![Message::user(text)]),
@@ -286,7 +290,9 @@ impl Record<'_> {
             }
             None => {
                 let name = format!("{}.{}", names.reward_model, names.ground_truth);
-                Err(self.absent(&name, TEXTS))
+                let names =
+                    [&names.ground_truth, &names.answer, &names.solution].map(String::as_str);
+                Err(self.absent(&name, &names, TEXTS))
             }
         }
     }
@@ -305,7 +311,7 @@ impl Record<'_> {
             };
             let gold = fields.shift_remove(&names.ground_truth).unwrap_or(Value::Null);
             let present = list(fields.keys());
-            let hint = hint(&names.ground_truth, fields.keys());
+            let hint = hint(&[&names.ground_truth], fields.keys());
             if gold.is_null() {
                 let found = format!("nothing; the other fields are {present}{hint}");
                 return Err(self.error(&name, TEXTS, found));
@@ -389,12 +395,11 @@ impl Record<'_> {
         }
     }
 
-    fn absent(&self, column: &str, expected: &'static str) -> DataError {
-        let last = column.rsplit('.').next().unwrap_or(column);
+    fn absent(&self, column: &str, names: &[&str], expected: &'static str) -> DataError {
         let found = format!(
             "nothing; the other columns are {}{}",
             list(self.fields.keys()),
-            hint(last, self.fields.keys())
+            hint(names, self.fields.keys())
         );
         self.error(column, expected, found)
     }

@@ -35,6 +35,15 @@ impl fmt::Display for Position {
     }
 }
 
+/// What to do about a message of the parquet reader.
+fn parquet_remedy(message: &str) -> &'static str {
+    if message.contains("Disabled feature") {
+        "readable are uncompressed and snappy parquet files"
+    } else {
+        "the file is damaged, cut off or no parquet; fetch or write it again"
+    }
+}
+
 /// Why data, a tokenizer or a chat template could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -55,7 +64,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The file is not parquet, is damaged, or is compressed in a way that is not built in.
-    #[error("{}: {message}; readable are uncompressed and snappy parquet files", path.display())]
+    #[error("{}: {message}; {}", path.display(), parquet_remedy(message))]
     Parquet {
         /// The file.
         path: PathBuf,

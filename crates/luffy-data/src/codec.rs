@@ -188,17 +188,17 @@ fn own_template(
     let named = |item: &Value| (item["name"] == "default").then(|| item["template"].clone());
     let template = match config.get("chat_template") {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(items)) => match items.iter().find_map(named) {
-            Some(template) => template,
-            None => {
+        Some(Value::Array(items)) => {
+            let Some(template) = items.iter().find_map(named) else {
                 let names: Vec<&str> = items.iter().filter_map(|i| i["name"].as_str()).collect();
                 let message = format!(
                     "chat_template: expected a text or texts with one named default, found the names {}",
                     names.join(", ")
                 );
                 return Err(tokenizer_error(&path, message));
-            }
-        },
+            };
+            template
+        }
         Some(other) => other.clone(),
     };
     match template {

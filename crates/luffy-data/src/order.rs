@@ -60,6 +60,7 @@ impl EpochOrder {
             if !(weight > 0.0 && weight <= MAX_WEIGHT) {
                 return Err(DataError::Weight { weight });
             }
+            #[expect(clippy::cast_sign_loss, reason = "a weight is positive")]
             let draws = if n == 0 { 0 } else { ((n as f64 * weight).round() as u64).max(1) };
             Ok(Share { n: n as u64, draws })
         };
@@ -109,7 +110,7 @@ impl EpochOrder {
         let mut draws = Vec::new();
         let mut first = 0;
         for (source, &Share { n, draws: k }) in (1..).zip(&self.sources) {
-            if n > 0 {
+            if k > 0 {
                 // Whole rounds need no choice. What is left over walks through rounds of its own.
                 draws.extend((0..k / n * n).map(|i| (first + i % n) as usize));
                 let mut at = epoch * (k % n);
@@ -181,7 +182,7 @@ mod tests {
             let weight = f64::from(percent) / 100.0;
             let order = EpochOrder::weighted(&[(a, 1.0), (b, weight)], seed).unwrap();
             let len = order.epoch_len() as usize;
-            let draws = ((b as f64 * weight).round() as usize).max(1);
+            let draws = usize::try_from((b as f64 * weight).round() as i64).unwrap().max(1);
             prop_assert_eq!(len, a + draws);
             let mut counts = vec![0_u32; a + b];
             for epoch in order.batch(0, 7 * len).chunks_exact(len) {

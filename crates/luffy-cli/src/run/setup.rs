@@ -134,6 +134,8 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
         );
         ensure!(config.optimizer.lr > 0.0, "`optimizer.lr` must be above 0");
         config.method.validate().context("`method` makes no sense")?;
+        let weights: Vec<_> = config.data.train.iter().map(|file| (1, file.weight)).collect();
+        EpochOrder::weighted(&weights, config.seed).context("`data.train` makes no sense")?;
         Ok(())
     };
     check().code(Code::Config)

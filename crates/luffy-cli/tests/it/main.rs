@@ -5,3 +5,4 @@ mod golds; // every gold against every gold: only the known pairs are equal
 mod grade; // responses in, the same rows with verdicts out
 mod learns; // every crate together: a demonstration is learned
 mod resume; // killed at any moment, a run continues to the same bytes
+mod sources; // several data files with weights; template and format that disagree

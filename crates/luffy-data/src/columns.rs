@@ -4,110 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use luffy_core::{Demonstration, Message, Task};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{DataError, Position};
-
-/// What the columns are called. The defaults are LUFFY's and TRL's names.
-///
-/// A name that differs from its default must occur in the file: a misspelt one is an error and not a
-/// file without demonstrations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct ColumnNames {
-    /// The conversation: a list of `{role, content}`, or a string that becomes one user message.
-    pub prompt: String,
-    /// Name of the data set, a string.
-    pub source: String,
-    /// The struct that holds the gold answer.
-    pub reward_model: String,
-    /// The gold answer within `reward_model`: a string, or a list of strings that all count as right.
-    pub ground_truth: String,
-    /// Gold answer of files without `reward_model`, the same types.
-    pub answer: String,
-    /// Gold answer of files without `reward_model` and `answer`, the same types.
-    pub solution: String,
-    /// The demonstration: null, a list of at most one `{role, content}`, or a string.
-    pub target: String,
-    /// Demonstration of files without `target`, the same types.
-    pub completion: String,
-    /// Further demonstrations: null or a list of strings.
-    pub target_list: String,
-    /// Probability of each token of `target` and of its end token: null or a list of numbers.
-    pub target_probs: String,
-    /// The struct with `index`, `split` and, in built-in tasks, `level`.
-    pub extra_info: String,
-}
-
-impl Default for ColumnNames {
-    fn default() -> Self {
-        Self {
-            prompt: "prompt".into(),
-            source: "data_source".into(),
-            reward_model: "reward_model".into(),
-            ground_truth: "ground_truth".into(),
-            answer: "answer".into(),
-            solution: "solution".into(),
-            target: "target".into(),
-            completion: "completion".into(),
-            target_list: "target_lst".into(),
-            target_probs: "target_ds_qwen_7b_probs".into(),
-            extra_info: "extra_info".into(),
-        }
-    }
-}
-
-impl ColumnNames {
-    /// Calls the column that a run file knows as `key` (`prompt`, `target-list`) by another name.
-    ///
-    /// ```
-    /// let mut columns = luffy_data::ColumnNames::default();
-    /// columns.set("prompt", "question")?;
-    /// assert_eq!(columns.prompt, "question");
-    /// assert!(columns.set("promt", "question").is_err());
-    /// # Ok::<(), luffy_data::DataError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// If there is no such key; the message lists them.
-    pub fn set(&mut self, key: &str, column: &str) -> Result<(), DataError> {
-        let mut keys = self.keys();
-        if let Some((_, name)) = keys.iter_mut().find(|(known, _)| *known == key) {
-            column.clone_into(name);
-            return Ok(());
-        }
-        let known: Vec<String> = keys.iter().map(|(key, _)| (*key).to_owned()).collect();
-        Err(DataError::NoSuchKey { key: key.to_owned(), known: list(known.iter()) })
-    }
-
-    /// Every name with its key in run files.
-    fn keys(&mut self) -> [(&'static str, &mut String); 11] {
-        [
-            ("prompt", &mut self.prompt),
-            ("source", &mut self.source),
-            ("reward-model", &mut self.reward_model),
-            ("ground-truth", &mut self.ground_truth),
-            ("answer", &mut self.answer),
-            ("solution", &mut self.solution),
-            ("target", &mut self.target),
-            ("completion", &mut self.completion),
-            ("target-list", &mut self.target_list),
-            ("target-probs", &mut self.target_probs),
-            ("extra-info", &mut self.extra_info),
-        ]
-    }
-
-    /// The top-level names that differ from their defaults.
-    fn overridden(&self) -> Vec<String> {
-        let (mut own, mut default) = (self.clone(), Self::default());
-        let pairs = own.keys().into_iter().zip(default.keys());
-        let names = pairs.filter(|((key, name), (_, default))| {
-            *key != "ground-truth" && name.as_str() != default.as_str()
-        });
-        names.map(|((_, name), _)| name.clone()).collect()
-    }
-}
+use crate::nearest::{hint, list};
+use crate::{ColumnNames, DataError, Position};
 
 /// Turns the records of one file into tasks and remembers which columns occurred.
 pub(crate) struct RecordReader<'a> {
@@ -154,46 +54,6 @@ impl<'a> RecordReader<'a> {
         }
         Ok(self.tasks)
     }
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// `; did you mean ..?` with the columns that are near one of `names`, if any is.
-fn hint<'a>(names: &[&str], present: impl IntoIterator<Item = &'a String>) -> String {
-    let is_near = |other: &&String| names.iter().any(|name| is_near(name, other));
-    let near: Vec<&String> = present.into_iter().filter(is_near).collect();
-    if near.is_empty() {
-        return String::new();
-    }
-    format!("; did you mean {}?", list(near.into_iter()))
-}
-
-/// Whether one name is a misspelling of the other, or its beginning or end up to a `_`.
-fn is_near(a: &str, b: &str) -> bool {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let part = |short: &str, long: &str| {
-        let rest = long.strip_prefix(short).map(|rest| rest.starts_with('_'));
-        rest.or_else(|| long.strip_suffix(short).map(|rest| rest.ends_with('_'))) == Some(true)
-    };
-    distance(&a, &b) <= a.chars().count().min(b.chars().count()) / 3 || part(&a, &b) || part(&b, &a)
-}
-
-/// Insertions, deletions and replacements between two names.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 const TEXTS: &str = "a string or a non-empty list of strings";

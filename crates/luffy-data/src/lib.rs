@@ -7,11 +7,13 @@
 //! (seed, step) --EpochOrder--> which prompts a step takes
 //! ```
 //!
-//! - [`read_tasks`], [`write_tasks`]: LUFFY's parquet schema and TRL's columns, by name.
-//! - [`HfCodec`]: a Hugging Face tokenizer with its chat template, rendered as transformers does.
+//! - [`read_tasks`], [`write_tasks`]: LUFFY's schema and TRL's columns, by name, in parquet and JSONL.
+//! - [`HfCodec`]: a Hugging Face tokenizer with its chat template, rendered as transformers does, or
+//!   with another ([`TemplateSource`]); [`check_thinking`]: whether the template fits the format.
 //! - [`admit`]: length limits, demonstrations as tokens, verification; whatever is left out is counted.
-//! - [`EpochOrder`]: the order of training as a pure function.
-//! - [`tasks`]: built-in tasks; [`inspect()`]: a look at a file.
+//!   [`screen`]: the same of demonstrations alone, before there is a model.
+//! - [`EpochOrder`]: the order of training, sources by weight, as a pure function.
+//! - [`tasks`]: built-in tasks; [`inspect()`], [`columns_of`]: a look at a file.
 //!
 //! Nothing here knows a method, a model or a tensor.
 //!
@@ -34,11 +36,13 @@ mod admission;
 mod atomic;
 mod builtin_template;
 mod codec;
+mod column_names;
 mod columns;
 mod error;
 mod inspect;
 mod jsonl;
 mod kind;
+mod nearest;
 mod order;
 mod parquet_read;
 mod parquet_write;
@@ -54,7 +58,7 @@ pub use admission::{
 };
 pub use builtin_template::TemplateSource;
 pub use codec::HfCodec;
-pub use columns::ColumnNames;
+pub use column_names::ColumnNames;
 pub use error::{DataError, Position};
 pub use inspect::{Column, Inspection, Lengths, TextLengths, columns_of, inspect};
 pub use order::EpochOrder;

@@ -85,7 +85,7 @@ pub struct ModelSection {
 pub struct DataSection {
     /// Training files (`.parquet`, `.jsonl`), or `builtin:addition`, with their weights.
     pub train: Vec<DataFile>,
-    /// Files to evaluate on; may be empty. Weights say nothing here.
+    /// Files to evaluate on, without weights; may be empty.
     pub test: Vec<DataFile>,
     /// Prompts longer than this many tokens are left out and counted.
     pub max_prompt_tokens: u32,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, ensure};
 use luffy_core::{Prompt, Task, TextCodec, Verifier};
 use luffy_data::{
-    AdmissionReport, AdmissionSettings, DataError, EpochOrder, admit, check_thinking, read_tasks,
-    tasks, write_tasks,
+    AdmissionReport, AdmissionSettings, DataError, EpochOrder, ThinkFormat, admit, check_thinking,
+    read_tasks, tasks, write_tasks,
 };
 
 use crate::config::{AdditionSection, BUILTIN_ADDITION, DataFile, RunConfig};
@@ -62,6 +62,16 @@ pub(super) fn load(
     check_thinking(&rendered, config.reward.think_format())
         .context("`reward.format` and the chat template do not fit together")
         .code(Code::Config)?;
+    let shows_thoughts = rendered.contains("<think>")
+        || train.prompts.iter().any(|prompt| !prompt.demonstrations.is_empty());
+    if config.reward.think_format() != ThinkFormat::Nothing && !shows_thoughts {
+        // The reference's users met this: a model that never closes a thought is never rewarded.
+        let _ = writeln!(
+            notes,
+            "note: `reward.format` asks for thoughts, and neither template nor data shows the model \
+             `<think>`; unless it thinks by itself, take a template that opens the thought"
+        );
+    }
     Ok(Loaded { train: train.prompts, test, order, notes })
 }
 

@@ -134,6 +134,10 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
         );
         ensure!(config.optimizer.lr > 0.0, "`optimizer.lr` must be above 0");
         config.method.validate().context("`method` makes no sense")?;
+        ensure!(
+            config.data.test.iter().all(|file| (file.weight - 1.0).abs() <= 0.0),
+            "`data.test` has a weight, but every test problem is asked once: leave it out"
+        );
         let weights: Vec<_> = config.data.train.iter().map(|file| (1, file.weight)).collect();
         EpochOrder::weighted(&weights, config.seed).context("`data.train` makes no sense")?;
         Ok(())

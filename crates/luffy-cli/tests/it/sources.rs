@@ -77,6 +77,33 @@ fn a_start_that_cannot_end_well_is_refused() {
         refused("c", &[r#"data.train=[{path = "builtin:addition", weight = 0}]"#]);
     assert_eq!(code, Some(2), "{message}");
     assert!(message.contains("weight 0 of a data file: expected above 0"), "{message}");
+
+    let (code, message) = refused("d", &[r#"data.test=[{path = "builtin:addition", weight = 2}]"#]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("`data.test` has a weight"), "{message}");
+}
+
+#[test]
+fn a_policy_that_nobody_shows_how_to_think_is_noted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut tasks: Vec<_> = (0..20).map(|i| addition::task(9, i, 0.0, Some(1))).collect();
+    tasks.iter_mut().for_each(|task| task.demonstrations.clear());
+    write_tasks(&dir.path().join("bare.parquet"), &tasks).expect("a file");
+    let bare = [
+        r#"data.train=["bare.parquet"]"#,
+        "data.require-demonstration=false",
+        "method.name=grpo",
+        "steps=1",
+    ];
+    let noted = |out: &str, sets: &[&str]| {
+        let output = train(dir.path(), out, sets);
+        let notes = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{notes}");
+        notes.contains("neither template nor data shows the model `<think>`")
+    };
+    assert!(noted("a", &bare));
+    assert!(!noted("b", &[&bare[..], &["reward.format=plain"]].concat()));
+    assert!(!noted("c", &["steps=1"]), "demonstrations show it");
 }
 
 #[test]

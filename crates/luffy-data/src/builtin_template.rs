@@ -127,6 +127,18 @@ mod tests {
     }
 
     #[test]
+    fn the_request_follows_questions_alone() {
+        let source = TemplateSource::find("simplerl").unwrap().unwrap();
+        let answer = Message { role: "assistant".into(), content: "2".into() };
+        let text = ChatTemplate::new(&source.text, serde_json::Map::new())
+            .unwrap()
+            .render(&[Message::user("1+1?"), answer, Message::user("sure?")], false)
+            .unwrap();
+        assert_eq!(text.matches("Please reason").count(), 2);
+        assert!(text.contains("<|im_start|>assistant\n2<|im_end|>\n"), "{text}");
+    }
+
+    #[test]
     fn own_is_no_replacement_and_anything_else_is_a_file() {
         assert_eq!(TemplateSource::find("own").unwrap(), None);
         assert_eq!(TemplateSource::find("").unwrap(), None);

@@ -109,3 +109,37 @@ fn extra_info(rest: Option<Value>, level: Option<&Value>, position: usize) -> Va
     fields.sort_keys();
     Value::Object(fields)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(extra: Value, expected: Value) {
+        let Value::Object(extra) = extra else { panic!("an object") };
+        let task = Task {
+            id: "rows.jsonl:1".into(),
+            source: "rows".into(),
+            messages: vec![Message::user("q")],
+            golds: vec!["1".into()],
+            demonstrations: vec![],
+            extra,
+        };
+        let mut record = record(&task, 7).unwrap();
+        record.retain(|name, _| matches!(name.as_str(), "extra_info" | "level"));
+        assert_eq!(Value::Object(record), expected);
+    }
+
+    #[test]
+    fn a_level_stands_where_evaluation_finds_it_and_once() {
+        check(json!({}), json!({ "extra_info": { "index": 7, "split": "default" } }));
+        let inside = json!({ "extra_info": { "index": 7, "level": "3", "split": "default" } });
+        check(json!({ "level": "3" }), inside.clone());
+        // The reader copies the level of `extra_info`; a copy is not written twice.
+        check(json!({ "level": "3", "extra_info": { "level": "3", "index": 7 } }), inside);
+        check(
+            json!({ "level": "3", "extra_info": { "level": 5, "split": "train", "index": "a" } }),
+            json!({ "extra_info": { "index": "a", "level": 5, "split": "train" }, "level": "3" }),
+        );
+        check(json!({ "extra_info": "text" }), json!({ "extra_info": "text" }));
+    }
+}

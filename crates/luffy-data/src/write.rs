@@ -19,7 +19,9 @@ use crate::{DataError, FileFormat, atomic, parquet_write};
 /// own name: what was read is written and reads back alike, but for ids, and for these in parquet:
 ///
 /// - a field that is missing becomes null, and a column of nulls becomes one of text;
-/// - a column with whole and broken numbers becomes one of broken numbers.
+/// - a column with whole and broken numbers becomes one of broken numbers, and single precision double.
+///
+/// `extra.level` goes into `extra_info` unless that has another one.
 ///
 /// # Errors
 /// If a task does not fit the schema (probabilities of a demonstration that is not the first, a further

@@ -50,6 +50,7 @@ mod record;
 pub mod tasks;
 mod template;
 mod thinking;
+mod unwind;
 mod write;
 
 pub use admission::{

@@ -1,7 +1,6 @@
 //! Parquet files, through the record interface and without arrow.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use luffy_core::Task;
@@ -10,6 +9,7 @@ use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
 use crate::columns::RecordReader;
+use crate::unwind::caught;
 use crate::{ColumnNames, DataError, Position};
 
 /// Reads a parquet file, one row at a time.
@@ -31,14 +31,8 @@ pub(crate) fn for_each_row(
     let promised = file.metadata().file_metadata().num_rows();
     let mut position = 0;
     loop {
-        // The record reader asserts what a well-formed file holds; a damaged one is bad input here.
-        let row = catch_unwind(AssertUnwindSafe(|| rows.next()));
-        let row = row.unwrap_or_else(|panic| {
-            let message = panic.downcast_ref::<String>().map(String::as_str);
-            let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
-            let message = message.unwrap_or("the parquet reader gave up").to_owned();
-            Some(Err(parquet::errors::ParquetError::General(message)))
-        });
+        let row = caught(|| rows.next())
+            .unwrap_or_else(|message| Some(Err(parquet::errors::ParquetError::General(message))));
         let Some(row) = row else { break };
         let row = row.map_err(|e| damaged(format!("row {position}: {e}")))?;
         visit(position, record(row))?;

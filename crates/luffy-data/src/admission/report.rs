@@ -86,7 +86,7 @@ impl Tally {
     }
 }
 
-/// What [`admit`] did, as data. Its `Display` is the same for a human.
+/// What [`admit`](crate::admit) did, as data. Its `Display` is the same for a human.
 ///
 /// Every prompt and demonstration read is either admitted or in exactly one tally.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use luffy_core::{CodecError, Message, TextCodec};
 use tokenizers::Tokenizer;
 
 use crate::template::ChatTemplate;
+use crate::unwind::caught;
 use crate::{DataError, TemplateSource};
 
 mod files;
@@ -73,7 +74,13 @@ impl HfCodec {
     pub(crate) fn new(files: CodecFiles<'_>) -> Result<Self, DataError> {
         let path = files.dir.join("tokenizer.json");
         let broken = |e: tokenizers::Error| tokenizer_error(&path, e.to_string());
-        let mut tokenizer = Tokenizer::from_bytes(&files.tokenizer).map_err(broken)?;
+        // A cut file is the common accident, and for some of them the tokenizer library panics.
+        serde_json::from_slice::<serde::de::IgnoredAny>(&files.tokenizer).map_err(|error| {
+            DataError::Json { path: path.clone(), line: None, message: error.to_string() }
+        })?;
+        let mut tokenizer = caught(|| Tokenizer::from_bytes(&files.tokenizer))
+            .map_err(|message| tokenizer_error(&path, message))?
+            .map_err(broken)?;
         // A file may carry the limits it was last used with; transformers switches them off as well.
         tokenizer.with_truncation(None).map_err(broken)?;
         tokenizer.with_padding(None);

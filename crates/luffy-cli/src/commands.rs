@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand};
-use luffy_data::{tasks, write_tasks};
 
 use crate::base::{self, BaseRecipe};
 use crate::compare;
@@ -29,9 +28,9 @@ struct Cli {
 enum Command {
     /// Train a policy; without arguments, recipe `addition`.
     Train(TrainArgs),
-    /// Make training files.
+    /// Look at data files, convert them, make training files.
     #[command(subcommand)]
-    Data(DataCommand),
+    Data(crate::data::DataCommand),
     /// Rebuild the base policy of recipe `addition` and write it as a Hugging Face folder.
     Base(BaseArgs),
     /// Write a model with random weights, of the shape of a `config.json`.
@@ -84,26 +83,6 @@ struct TrainArgs {
     dry_run: bool,
 }
 
-#[derive(Debug, Subcommand)]
-enum DataCommand {
-    /// Turn a published data set into parquet with prompts, golds and demonstrations.
-    #[command(subcommand)]
-    Prepare(PrepareCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum PrepareCommand {
-    /// GSM8K: the question as prompt, the human solution as demonstration.
-    Gsm8k {
-        /// The published JSONL (`question`, `answer`).
-        #[arg(long, value_name = "FILE")]
-        input: PathBuf,
-        /// Where `train.parquet` (named after the input) goes.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
-}
-
 #[derive(Debug, Args)]
 struct BaseArgs {
     /// The folder to write.
@@ -130,9 +109,7 @@ struct BaseArgs {
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Train(args) => train(&args),
-        Command::Data(DataCommand::Prepare(PrepareCommand::Gsm8k { input, out })) => {
-            prepare_gsm8k(&input, &out)
-        }
+        Command::Data(command) => crate::data::run(&command),
         Command::Base(args) => build_base(&args),
         Command::Init(args) => crate::init::init(&args),
         Command::Export(args) => crate::export::export(&args),
@@ -244,16 +221,6 @@ fn options() -> anyhow::Result<RunOptions> {
 /// Whether a person watches stderr.
 fn wants_bar() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("CI").is_none()
-}
-
-fn prepare_gsm8k(input: &std::path::Path, out: &std::path::Path) -> anyhow::Result<()> {
-    let tasks = tasks::gsm8k::prepare(input).code(Code::Input)?;
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let name = input.file_stem().map_or_else(|| "train".into(), std::ffi::OsStr::to_os_string);
-    let path = out.join(name).with_extension("parquet");
-    write_tasks(&path, &tasks)?;
-    println!("{} problems with demonstrations in {}", tasks.len(), path.display());
-    Ok(())
 }
 
 fn build_base(args: &BaseArgs) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod config;
 mod conformance;
 mod crash;
+mod data;
 pub mod device;
 pub mod exit;
 mod export;

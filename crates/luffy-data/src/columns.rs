@@ -4,82 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use luffy_core::{Demonstration, Message, Task};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{DataError, Position};
-
-/// What the columns are called. The defaults are LUFFY's and TRL's names.
-///
-/// A name that differs from its default must occur in the file: a misspelt one is an error and not a
-/// file without demonstrations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct ColumnNames {
-    /// The conversation: a list of `{role, content}`, or a string that becomes one user message.
-    pub prompt: String,
-    /// Name of the data set, a string.
-    pub source: String,
-    /// The struct that holds the gold answer.
-    pub reward_model: String,
-    /// The gold answer within `reward_model`: a string, or a list of strings that all count as right.
-    pub ground_truth: String,
-    /// Gold answer of files without `reward_model`, the same types.
-    pub answer: String,
-    /// Gold answer of files without `reward_model` and `answer`, the same types.
-    pub solution: String,
-    /// The demonstration: null, a list of at most one `{role, content}`, or a string.
-    pub target: String,
-    /// Demonstration of files without `target`, the same types.
-    pub completion: String,
-    /// Further demonstrations: null or a list of strings.
-    pub target_list: String,
-    /// Probability of each token of `target` and of its end token: null or a list of numbers.
-    pub target_probs: String,
-    /// The struct with `index`, `split` and, in built-in tasks, `level`.
-    pub extra_info: String,
-}
-
-impl Default for ColumnNames {
-    fn default() -> Self {
-        Self {
-            prompt: "prompt".into(),
-            source: "data_source".into(),
-            reward_model: "reward_model".into(),
-            ground_truth: "ground_truth".into(),
-            answer: "answer".into(),
-            solution: "solution".into(),
-            target: "target".into(),
-            completion: "completion".into(),
-            target_list: "target_lst".into(),
-            target_probs: "target_ds_qwen_7b_probs".into(),
-            extra_info: "extra_info".into(),
-        }
-    }
-}
-
-impl ColumnNames {
-    /// The top-level names that differ from their defaults.
-    fn overridden(&self) -> Vec<&str> {
-        let default = Self::default();
-        [
-            (&self.prompt, &default.prompt),
-            (&self.source, &default.source),
-            (&self.reward_model, &default.reward_model),
-            (&self.answer, &default.answer),
-            (&self.solution, &default.solution),
-            (&self.target, &default.target),
-            (&self.completion, &default.completion),
-            (&self.target_list, &default.target_list),
-            (&self.target_probs, &default.target_probs),
-            (&self.extra_info, &default.extra_info),
-        ]
-        .into_iter()
-        .filter(|(name, default)| name != default)
-        .map(|(name, _)| name.as_str())
-        .collect()
-    }
-}
+use crate::nearest::{hint, list};
+use crate::{ColumnNames, DataError, Position};
 
 /// Turns the records of one file into tasks and remembers which columns occurred.
 pub(crate) struct RecordReader<'a> {
@@ -116,20 +44,16 @@ impl<'a> RecordReader<'a> {
             return Err(DataError::Empty { path: self.path.to_owned() });
         }
         for name in self.columns.overridden() {
-            if !self.seen.contains(name) {
+            if !self.seen.contains(&name) {
                 return Err(DataError::NoSuchColumn {
                     path: self.path.to_owned(),
-                    column: name.to_owned(),
-                    present: list(self.seen.iter()),
+                    present: format!("{}{}", list(self.seen.iter()), hint(&[&name], &self.seen)),
+                    column: name,
                 });
             }
         }
         Ok(self.tasks)
     }
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 const TEXTS: &str = "a string or a non-empty list of strings";
@@ -171,7 +95,7 @@ impl Record<'_> {
 
     fn prompt(&mut self, name: &str) -> Result<Vec<Message>, DataError> {
         let Some(value) = self.fields.shift_remove(name) else {
-            return Err(self.absent(name, MESSAGES));
+            return Err(self.absent(name, &[name], MESSAGES));
         };
         match value {
             Value::String(text) if !text.is_empty() => Ok(vec![Message::user(text)]),
@@ -226,7 +150,9 @@ impl Record<'_> {
             }
             None => {
                 let name = format!("{}.{}", names.reward_model, names.ground_truth);
-                Err(self.absent(&name, TEXTS))
+                let names =
+                    [&names.ground_truth, &names.answer, &names.solution].map(String::as_str);
+                Err(self.absent(&name, &names, TEXTS))
             }
         }
     }
@@ -245,8 +171,9 @@ impl Record<'_> {
             };
             let gold = fields.shift_remove(&names.ground_truth).unwrap_or(Value::Null);
             let present = list(fields.keys());
+            let hint = hint(&[&names.ground_truth], fields.keys());
             if gold.is_null() {
-                let found = format!("nothing; the other fields are {present}");
+                let found = format!("nothing; the other fields are {present}{hint}");
                 return Err(self.error(&name, TEXTS, found));
             }
             return self.texts(&name, gold, TEXTS).map(Some);
@@ -328,8 +255,12 @@ impl Record<'_> {
         }
     }
 
-    fn absent(&self, column: &str, expected: &'static str) -> DataError {
-        let found = format!("nothing; the other columns are {}", list(self.fields.keys()));
+    fn absent(&self, column: &str, names: &[&str], expected: &'static str) -> DataError {
+        let found = format!(
+            "nothing; the other columns are {}{}",
+            list(self.fields.keys()),
+            hint(names, self.fields.keys())
+        );
         self.error(column, expected, found)
     }
 

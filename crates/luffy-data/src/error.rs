@@ -35,6 +35,15 @@ impl fmt::Display for Position {
     }
 }
 
+/// What to do about a message of the parquet reader.
+fn parquet_remedy(message: &str) -> &'static str {
+    if message.contains("Disabled feature") {
+        "readable are uncompressed and snappy parquet files"
+    } else {
+        "the file is damaged, cut off or no parquet; fetch or write it again"
+    }
+}
+
 /// Why data, a tokenizer or a chat template could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -55,7 +64,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The file is not parquet, is damaged, or is compressed in a way that is not built in.
-    #[error("{}: {message}; readable are uncompressed and snappy parquet files", path.display())]
+    #[error("{}: {message}; {}", path.display(), parquet_remedy(message))]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -92,6 +101,24 @@ pub enum DataError {
         /// What is there.
         found: String,
     },
+    /// There is no column setting of this name.
+    #[error("there is no column setting `{key}`; there are {known}")]
+    NoSuchKey {
+        /// The setting asked for.
+        key: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// A file is not what a preparation works on.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    NotAsExpected {
+        /// The file.
+        path: PathBuf,
+        /// What the preparation works on.
+        expected: &'static str,
+        /// What the file holds.
+        found: String,
+    },
     /// A column that was asked for by name is in no row.
     #[error("{}: column `{column}`, named in the column settings, is in no row; the columns are {present}", path.display())]
     NoSuchColumn {
@@ -102,13 +129,19 @@ pub enum DataError {
         /// The names that are there.
         present: String,
     },
-    /// A task has no place in the parquet schema.
+    /// A source of training data cannot be drawn from with this weight.
+    #[error("weight {weight} of a data file: expected above 0 and at most 1000")]
+    Weight {
+        /// The weight asked for.
+        weight: f64,
+    },
+    /// A task has no place in LUFFY's schema or in the file's format.
     #[error("task {task} cannot be written: {problem}")]
     Unwritable {
         /// The task's id.
         task: String,
         /// What does not fit, and the remedy.
-        problem: &'static str,
+        problem: String,
     },
     /// A tokenizer file is missing something or contradicts another.
     #[error("{}: {message}", path.display())]
@@ -125,6 +158,37 @@ pub enum DataError {
         origin: String,
         /// What the template engine said.
         message: String,
+    },
+    /// A template of the reference that is known by name only.
+    #[error(
+        "the chat template `{name}` is not built in: its text belongs to the model it was made for; write it \
+         to a file and name that"
+    )]
+    TemplateName {
+        /// The name asked for.
+        name: String,
+    },
+    /// The generation prompt and the format of responses contradict each other about the thought.
+    #[error("the rendered prompt and the format disagree: {problem}\nthe prompt:\n{rendered}")]
+    Thinking {
+        /// What does not fit, and the remedy.
+        problem: &'static str,
+        /// The prompt as the model reads it.
+        rendered: String,
+    },
+    /// The tokenizer knows tokens for which the model has no row.
+    #[error(
+        "{}: the tokenizer has ids up to {max_id}, the model's vocab_size is {vocab_size} and its last id \
+         {}; tokenizer and model do not belong together",
+        path.display(), vocab_size.saturating_sub(1)
+    )]
+    Vocabulary {
+        /// The model's folder.
+        path: PathBuf,
+        /// Largest token id.
+        max_id: u32,
+        /// Rows of the model's embedding.
+        vocab_size: usize,
     },
     /// The text of a task could not be rendered or tokenised.
     #[error("task {task}: {source}")]

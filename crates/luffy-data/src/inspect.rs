@@ -1,12 +1,64 @@
 //! A look at a data file: what is in it and how it reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 use luffy_core::{Task, TextCodec};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::DataError;
+use crate::kind::Kind;
+use crate::{DataError, FileFormat, jsonl, parquet_read};
+
+/// A column as it stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type in Arrow's words, `list<struct<content: string, role: string>>` say, as the values show
+    /// it; `mixed` where no type holds all of them.
+    pub kind: String,
+    /// Rows in which it is null or missing.
+    pub nulls: u64,
+}
+
+/// The columns of a `.parquet` or `.jsonl` file in the order of their appearance.
+///
+/// # Errors
+/// If the file cannot be read or has no rows.
+pub fn columns_of(path: &Path) -> Result<Vec<Column>, DataError> {
+    let mut rows = 0;
+    let mut columns: Vec<(String, Option<Kind>, u64)> = Vec::new();
+    let mut visit = |_, record: Map<String, Value>| {
+        rows += 1;
+        for (name, value) in record {
+            let at = columns.iter().position(|(known, ..)| *known == name).unwrap_or_else(|| {
+                columns.push((name, Some(Kind::Null), 0));
+                columns.len() - 1
+            });
+            let (_, kind, n_values) = &mut columns[at];
+            *n_values += u64::from(!value.is_null());
+            if kind.as_mut().is_some_and(|kind| kind.include(&value).is_err()) {
+                *kind = None;
+            }
+        }
+        Ok(())
+    };
+    match FileFormat::of(path)? {
+        FileFormat::Parquet => parquet_read::for_each_row(path, visit)?,
+        FileFormat::Jsonl => jsonl::for_each_object(path, &mut visit)?,
+    }
+    if rows == 0 {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    let columns = columns.into_iter().map(|(name, kind, n_values)| Column {
+        name,
+        kind: kind.map_or_else(|| "mixed".into(), |kind| kind.to_string()),
+        nulls: rows - n_values,
+    });
+    Ok(columns.collect())
+}
 
 /// Order statistics of lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,7 +98,16 @@ impl fmt::Display for Lengths {
     }
 }
 
-/// What [`inspect`] found. Its `Display` is the same for a human.
+/// Lengths of prompts and demonstrations in one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TextLengths {
+    /// Of the rendered prompts; without a codec of their messages line by line.
+    pub prompts: Lengths,
+    /// Of the demonstrations.
+    pub demonstrations: Lengths,
+}
+
+/// What [`inspect()`] found. Its `Display` is the same for a human.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Inspection {
@@ -58,33 +119,33 @@ pub struct Inspection {
     pub without_gold: u64,
     /// Tasks without demonstration.
     pub without_demonstration: u64,
-    /// Unit of the lengths: `tokens` with a codec, `characters` without.
-    pub unit: String,
-    /// Lengths of the rendered prompts.
-    pub prompts: Lengths,
-    /// Lengths of the demonstrations.
-    pub demonstrations: Lengths,
+    /// Demonstrations of all tasks.
+    pub demonstrations: u64,
+    /// Lengths in characters.
+    pub characters: TextLengths,
+    /// Lengths in tokens, end tokens not included; absent without a codec.
+    pub tokens: Option<TextLengths>,
     /// The first prompt as the model reads it; without a codec its messages line by line.
     pub example_prompt: String,
     /// The first demonstration.
     pub example_demonstration: Option<String>,
 }
 
-/// Counts and measures `tasks`; lengths are in tokens and the example is rendered if there is a codec.
+/// Counts and measures `tasks`; with a codec the prompts are rendered, and lengths are in tokens too.
 ///
 /// # Errors
 /// If a task cannot be rendered or tokenised.
 pub fn inspect(tasks: &[Task], codec: Option<&dyn TextCodec>) -> Result<Inspection, DataError> {
     let mut sources = BTreeMap::new();
-    let mut distinct = std::collections::BTreeSet::new();
-    let (mut prompts, mut demonstrations) = (Vec::new(), Vec::new());
+    let mut distinct = BTreeSet::new();
+    let [mut prompts, mut demonstrations] = [Measured::default(), Measured::default()];
     for task in tasks {
         *sources.entry(task.source.clone()).or_insert(0) += 1;
         let text = render(task, codec)?;
-        prompts.push(length(task, &text, codec)?);
+        prompts.add(task, &text, codec)?;
         distinct.insert(text);
         for demonstration in &task.demonstrations {
-            demonstrations.push(length(task, &demonstration.text, codec)?);
+            demonstrations.add(task, &demonstration.text, codec)?;
         }
     }
     let count = |lacks: fn(&Task) -> bool| tasks.iter().filter(|task| lacks(task)).count() as u64;
@@ -93,9 +154,15 @@ pub fn inspect(tasks: &[Task], codec: Option<&dyn TextCodec>) -> Result<Inspecti
         distinct_prompts: distinct.len() as u64,
         without_gold: count(|task| task.golds.is_empty()),
         without_demonstration: count(|task| task.demonstrations.is_empty()),
-        unit: if codec.is_some() { "tokens" } else { "characters" }.into(),
-        prompts: Lengths::of(prompts),
-        demonstrations: Lengths::of(demonstrations),
+        demonstrations: demonstrations.characters.len() as u64,
+        tokens: codec.map(|_| TextLengths {
+            prompts: Lengths::of(prompts.tokens),
+            demonstrations: Lengths::of(demonstrations.tokens),
+        }),
+        characters: TextLengths {
+            prompts: Lengths::of(prompts.characters),
+            demonstrations: Lengths::of(demonstrations.characters),
+        },
         example_prompt: tasks.first().map_or(Ok(String::new()), |task| render(task, codec))?,
         example_demonstration: tasks
             .iter()
@@ -112,13 +179,26 @@ fn render(task: &Task, codec: Option<&dyn TextCodec>) -> Result<String, DataErro
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn length(task: &Task, text: &str, codec: Option<&dyn TextCodec>) -> Result<u64, DataError> {
-    match codec {
-        Some(codec) => {
+/// Lengths of the same texts in both units.
+#[derive(Default)]
+struct Measured {
+    characters: Vec<u64>,
+    tokens: Vec<u64>,
+}
+
+impl Measured {
+    fn add(
+        &mut self,
+        task: &Task,
+        text: &str,
+        codec: Option<&dyn TextCodec>,
+    ) -> Result<(), DataError> {
+        self.characters.push(text.chars().count() as u64);
+        if let Some(codec) = codec {
             let tokens = codec.encode(text).map_err(|e| DataError::codec(&task.id, e))?;
-            Ok(tokens.len() as u64)
+            self.tokens.push(tokens.len() as u64);
         }
-        None => Ok(text.chars().count() as u64),
+        Ok(())
     }
 }
 
@@ -131,8 +211,13 @@ impl fmt::Display for Inspection {
         writeln!(f, "different prompts: {}", self.distinct_prompts)?;
         writeln!(f, "without gold answer: {}", self.without_gold)?;
         writeln!(f, "without demonstration: {}", self.without_demonstration)?;
-        writeln!(f, "prompts, {}: {}", self.unit, self.prompts)?;
-        writeln!(f, "demonstrations, {}: {}", self.unit, self.demonstrations)?;
+        let units = [("characters", Some(self.characters)), ("tokens", self.tokens)];
+        for (unit, lengths) in units {
+            if let Some(TextLengths { prompts, demonstrations }) = lengths {
+                writeln!(f, "prompts, {unit}: {prompts}")?;
+                writeln!(f, "demonstrations, {unit}: {demonstrations}")?;
+            }
+        }
         write!(f, "first prompt:\n{}", self.example_prompt)?;
         match &self.example_demonstration {
             Some(text) => write!(f, "\nfirst demonstration:\n{text}"),
@@ -163,9 +248,18 @@ mod tests {
         let found = inspect(&tasks, Some(&addition::codec())).unwrap();
         assert_eq!(found.sources, [("addition".into(), 10), ("other".into(), 1)].into());
         assert_eq!((found.distinct_prompts, found.without_demonstration), (10, 1));
-        assert_eq!((found.prompts.p50, found.demonstrations.count), (18, 10));
+        let tokens = found.tokens.unwrap();
+        assert_eq!(
+            (tokens.prompts.p50, tokens.demonstrations.count, found.demonstrations),
+            (18, 10, 10)
+        );
+        // `<|im_start|>user`, the question in ten characters, `<|im_end|>`, `<|im_start|>assistant` and
+        // their line breaks.
+        assert_eq!(found.characters.prompts.max, 17 + 10 + 11 + 22);
         assert!(found.to_string().contains("prompts, tokens: 11 (p50 18, p90 18, p99 18, max 18)"));
         assert!(found.example_prompt.starts_with("<|im_start|>user\n"));
-        assert!(inspect(&tasks, None).unwrap().example_prompt.starts_with("user: "));
+        let plain = inspect(&tasks, None).unwrap();
+        assert_eq!(plain.tokens, None);
+        assert!(plain.example_prompt.starts_with("user: "));
     }
 }

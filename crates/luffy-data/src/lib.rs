@@ -7,11 +7,13 @@
 //! (seed, step) --EpochOrder--> which prompts a step takes
 //! ```
 //!
-//! - [`read_tasks`], [`write_tasks`]: LUFFY's parquet schema and TRL's columns, by name.
-//! - [`HfCodec`]: a Hugging Face tokenizer with its chat template, rendered as transformers does.
+//! - [`read_tasks`], [`write_tasks`]: LUFFY's schema and TRL's columns, by name, in parquet and JSONL.
+//! - [`HfCodec`]: a Hugging Face tokenizer with its chat template, rendered as transformers does, or
+//!   with another ([`TemplateSource`]); [`check_thinking`]: whether the template fits the format.
 //! - [`admit`]: length limits, demonstrations as tokens, verification; whatever is left out is counted.
-//! - [`EpochOrder`]: the order of training as a pure function.
-//! - [`tasks`]: built-in tasks; [`inspect()`]: a look at a file.
+//!   [`screen`]: the same of demonstrations alone, before there is a model.
+//! - [`EpochOrder`]: the order of training, sources by weight, as a pure function.
+//! - [`tasks`]: built-in tasks; [`inspect()`], [`columns_of`]: a look at a file.
 //!
 //! Nothing here knows a method, a model or a tensor.
 //!
@@ -32,26 +34,37 @@ use luffy_core::Task;
 
 mod admission;
 mod atomic;
+mod builtin_template;
 mod codec;
+mod column_names;
 mod columns;
 mod error;
 mod inspect;
 mod jsonl;
+mod kind;
+mod nearest;
 mod order;
 mod parquet_read;
 mod parquet_write;
+mod record;
 pub mod tasks;
 mod template;
+mod thinking;
+mod unwind;
+mod write;
 
 pub use admission::{
-    Admission, AdmissionReport, AdmissionSettings, DemonstrationDrop, PromptDrop, Tally, admit,
+    Admission, AdmissionReport, AdmissionSettings, DemonstrationFault, PromptDrop, SourceReport,
+    Tally, admit, screen,
 };
+pub use builtin_template::TemplateSource;
 pub use codec::HfCodec;
-pub use columns::ColumnNames;
+pub use column_names::ColumnNames;
 pub use error::{DataError, Position};
-pub use inspect::{Inspection, Lengths, inspect};
+pub use inspect::{Column, Inspection, Lengths, TextLengths, columns_of, inspect};
 pub use order::EpochOrder;
-pub use parquet_write::write_tasks;
+pub use thinking::{ThinkFormat, check_thinking};
+pub use write::write_tasks;
 
 /// Reads all tasks of a `.parquet` or `.jsonl` file.
 ///
@@ -64,10 +77,26 @@ pub use parquet_write::write_tasks;
 /// If the file cannot be read, has no rows, or a cell is missing or of the wrong type: the message
 /// names file, row, column, and the expected and found type. Nothing is skipped.
 pub fn read_tasks(path: &Path, columns: &ColumnNames) -> Result<Vec<Task>, DataError> {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    match extension.as_str() {
-        "parquet" => parquet_read::read(path, columns),
-        "jsonl" => jsonl::read(path, columns),
-        _ => Err(DataError::Format { path: path.to_owned() }),
+    match FileFormat::of(path)? {
+        FileFormat::Parquet => parquet_read::read(path, columns),
+        FileFormat::Jsonl => jsonl::read(path, columns),
+    }
+}
+
+/// The formats of data files, told by the end of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileFormat {
+    Parquet,
+    Jsonl,
+}
+
+impl FileFormat {
+    fn of(path: &Path) -> Result<Self, DataError> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        match extension.as_str() {
+            "parquet" => Ok(Self::Parquet),
+            "jsonl" => Ok(Self::Jsonl),
+            _ => Err(DataError::Format { path: path.to_owned() }),
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! Parquet files, through the record interface and without arrow.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use luffy_core::Task;
@@ -10,35 +9,39 @@ use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
 use crate::columns::RecordReader;
+use crate::unwind::caught;
 use crate::{ColumnNames, DataError, Position};
 
 /// Reads a parquet file, one row at a time.
 pub(crate) fn read(path: &Path, columns: &ColumnNames) -> Result<Vec<Task>, DataError> {
+    let mut reader = RecordReader::new(path, columns);
+    for_each_row(path, |row, record| reader.push(Position::Row(row), record))?;
+    reader.finish()
+}
+
+/// Calls `visit` with every row and its number, counted from 0.
+pub(crate) fn for_each_row(
+    path: &Path,
+    mut visit: impl FnMut(u64, Map<String, Value>) -> Result<(), DataError>,
+) -> Result<(), DataError> {
     let damaged = |message: String| DataError::Parquet { path: path.to_owned(), message };
     let file = File::open(path).map_err(|e| DataError::read(path, e))?;
     let file = SerializedFileReader::new(file).map_err(|e| damaged(e.to_string()))?;
     let mut rows = file.get_row_iter(None).map_err(|e| damaged(e.to_string()))?;
     let promised = file.metadata().file_metadata().num_rows();
-    let mut reader = RecordReader::new(path, columns);
     let mut position = 0;
     loop {
-        // The record reader asserts what a well-formed file holds; a damaged one is bad input here.
-        let row = catch_unwind(AssertUnwindSafe(|| rows.next()));
-        let row = row.unwrap_or_else(|panic| {
-            let message = panic.downcast_ref::<String>().map(String::as_str);
-            let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
-            let message = message.unwrap_or("the parquet reader gave up").to_owned();
-            Some(Err(parquet::errors::ParquetError::General(message)))
-        });
+        let row = caught(|| rows.next())
+            .unwrap_or_else(|message| Some(Err(parquet::errors::ParquetError::General(message))));
         let Some(row) = row else { break };
         let row = row.map_err(|e| damaged(format!("row {position}: {e}")))?;
-        reader.push(Position::Row(position), record(row))?;
+        visit(position, record(row))?;
         position += 1;
     }
     if i64::try_from(position) != Ok(promised) {
         return Err(damaged(format!("{position} rows found, the file promises {promised}")));
     }
-    reader.finish()
+    Ok(())
 }
 
 fn record(row: Row) -> Map<String, Value> {

@@ -1,265 +1,284 @@
-//! Tasks as a parquet file in LUFFY's schema.
+//! Records as a parquet file.
 
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use luffy_core::{Message, Task};
-use parquet::basic::Compression;
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int64Type};
+use luffy_core::Task;
+use parquet::basic::{Compression, ConvertedType, Repetition, Type as Physical};
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int64Type,
+};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::parser::parse_message_type;
-use serde_json::Value;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::schema::types::{Type, TypePtr};
+use serde_json::{Map, Value};
 
+use crate::kind::{Clash, Kind, not_finite};
+use crate::record::record;
 use crate::{DataError, atomic};
 
 /// Rows per row group: a group of 8,192-token traces stays below about 200 MB in memory.
 const GROUP_ROWS: usize = 8192;
 
-/// Writes `tasks` as parquet with snappy, whole or not at all.
-///
-/// Columns, struct fields in alphabetical order as in the reference's files: `data_source`, `prompt`
-/// (list of `{content, role}`), `target` (the first demonstration as a list of one assistant message,
-/// or null), `ability` (`math` unless `extra` says otherwise), `reward_model` (`{ground_truth, style}`,
-/// style `rule`), `extra_info` (`{index, level, split}`: `index` and `split` from `extra.extra_info`,
-/// else the position and `default`). The field `level` and the columns `target_lst` (further
-/// demonstrations) and `target_ds_qwen_7b_probs` are there only if some task has them. Other entries of
-/// [`Task::extra`] have no column and are not written.
-///
-/// # Errors
-/// If a task does not fit the schema (exactly one gold answer; probabilities for the first
-/// demonstration only), if there is no task, or if the file cannot be written.
-pub fn write_tasks(path: &Path, tasks: &[Task]) -> Result<(), DataError> {
-    if tasks.is_empty() {
-        return Err(DataError::Empty { path: path.to_owned() });
-    }
-    for task in tasks {
-        let problem = if task.golds.len() != 1 {
-            "`ground_truth` holds exactly one answer; write one row for each answer or use JSONL"
-        } else if task.demonstrations.iter().skip(1).any(|d| d.behavior_probs.is_some()) {
-            "only the first demonstration has a column for its probabilities; put it first"
-        } else {
-            continue;
-        };
-        return Err(DataError::Unwritable { task: task.id.clone(), problem });
-    }
+/// Writes tasks with snappy, whole or not at all.
+pub(crate) fn write(path: &Path, tasks: &[Task]) -> Result<(), DataError> {
+    let schema = schema(tasks)?;
+    let failed =
+        |e: ParquetError| DataError::Parquet { path: path.to_owned(), message: e.to_string() };
     atomic::write(path, |file| {
-        write_rows(file, tasks)
-            .map_err(|e| DataError::Parquet { path: path.to_owned(), message: e.to_string() })
+        let fields = schema.iter().map(|(name, kind)| column_type(name, kind));
+        let fields = fields.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let root = Type::group_type_builder("schema").with_fields(fields).build();
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let root = Arc::new(root.map_err(failed)?);
+        let mut writer =
+            SerializedFileWriter::new(file, root, Arc::new(properties)).map_err(failed)?;
+        for (at, group) in tasks.chunks(GROUP_ROWS).enumerate() {
+            let records = (at * GROUP_ROWS..).zip(group).map(|(row, task)| record(task, row));
+            let records = records.collect::<Result<Vec<_>, _>>()?;
+            write_group(&mut writer, &schema, &records).map_err(failed)?;
+        }
+        writer.close().map_err(failed)?;
+        Ok(())
     })
 }
 
-/// Which optional parts of the schema are used.
-#[derive(Debug, Clone, Copy)]
-struct Shape {
-    level: bool,
-    further: bool,
-    probs: bool,
-}
-
-impl Shape {
-    fn of(tasks: &[Task]) -> Self {
-        Self {
-            level: tasks.iter().any(|task| level(task).is_some()),
-            further: tasks.iter().any(|task| task.demonstrations.len() > 1),
-            probs: tasks.iter().any(|task| probs(task).is_some()),
+/// The columns in order with their types: those of LUFFY whatever they hold, the others as found.
+fn schema(tasks: &[Task]) -> Result<Vec<(String, Kind)>, DataError> {
+    let unwritable =
+        |task: &Task, problem: String| DataError::Unwritable { task: task.id.clone(), problem };
+    let mut schema = vec![
+        ("data_source".to_owned(), Kind::Text),
+        ("prompt".into(), Kind::messages()),
+        ("target".into(), Kind::messages()),
+        ("ability".into(), Kind::Text),
+        ("reward_model".into(), Kind::Null),
+        ("extra_info".into(), Kind::Null),
+    ];
+    let any = |has: fn(&Task) -> bool| tasks.iter().any(has);
+    if any(|task| task.demonstrations.len() > 1) {
+        schema.push(("target_lst".into(), Kind::List(Box::new(Kind::Text))));
+    }
+    if any(|task| task.demonstrations.first().is_some_and(|d| d.behavior_probs.is_some())) {
+        schema.push(("target_ds_qwen_7b_probs".into(), Kind::List(Box::new(Kind::Single))));
+    }
+    for (row, task) in tasks.iter().enumerate() {
+        if task.golds.len() != 1 {
+            let problem = "`ground_truth` holds exactly one answer; write one row for each answer or \
+                           use JSONL";
+            return Err(unwritable(task, problem.into()));
+        }
+        for (name, value) in record(task, row)? {
+            let at = schema.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                schema.push((name.clone(), Kind::Null));
+                schema.len() - 1
+            });
+            schema[at].1.include(&value).map_err(|Clash { place, expected, found }| {
+                unwritable(
+                    task,
+                    format!(
+                        "column `{name}{place}` is {expected} in earlier rows and holds {found} here; \
+                         parquet has one type for a column, JSONL does not mind"
+                    ),
+                )
+            })?;
         }
     }
+    if let Some((name, _)) = schema.iter().find(|(_, kind)| has_empty_struct(kind)) {
+        let problem = format!(
+            "column `{name}` has a struct without any field, which parquet cannot hold; use JSONL"
+        );
+        return Err(unwritable(&tasks[0], problem));
+    }
+    Ok(schema)
+}
 
-    fn schema(self) -> String {
-        let messages = "(LIST) { repeated group list { optional group element {
-            optional binary content (UTF8); optional binary role (UTF8); } } }";
-        let level = if self.level { "optional binary level (UTF8);" } else { "" };
-        let further = if self.further {
-            "optional group target_lst (LIST) { repeated group list { optional binary element (UTF8); } }"
-        } else {
-            ""
-        };
-        let probs = if self.probs {
-            "optional group target_ds_qwen_7b_probs (LIST) { repeated group list { optional float element; } }"
-        } else {
-            ""
-        };
-        format!(
-            "message schema {{
-                optional binary data_source (UTF8);
-                optional group prompt {messages}
-                optional group target {messages}
-                optional binary ability (UTF8);
-                optional group reward_model {{
-                    optional binary ground_truth (UTF8); optional binary style (UTF8); }}
-                optional group extra_info {{
-                    optional int64 index; {level} optional binary split (UTF8); }}
-                {further}
-                {probs}
-            }}"
-        )
+fn has_empty_struct(kind: &Kind) -> bool {
+    match kind {
+        Kind::List(element) => has_empty_struct(element),
+        Kind::Struct(fields) => {
+            fields.is_empty() || fields.iter().any(|(_, kind)| has_empty_struct(kind))
+        }
+        _ => false,
     }
 }
 
-fn write_rows(file: &mut BufWriter<File>, tasks: &[Task]) -> Result<(), ParquetError> {
-    let shape = Shape::of(tasks);
-    let schema = Arc::new(parse_message_type(&shape.schema())?);
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
-    for (group, first_index) in tasks.chunks(GROUP_ROWS).zip((0..).step_by(GROUP_ROWS)) {
-        let mut columns = Columns { group: writer.next_row_group()? };
-        write_group(&mut columns, group, first_index, shape)?;
-        columns.group.close()?;
-    }
-    writer.close()?;
-    Ok(())
+/// Everything may be null. A list is the three levels that the format asks for.
+fn column_type(name: &str, kind: &Kind) -> Result<TypePtr, ParquetError> {
+    let leaf = |physical| {
+        Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL)
+    };
+    let built = match kind {
+        Kind::Bool => leaf(Physical::BOOLEAN).build(),
+        Kind::Int => leaf(Physical::INT64).build(),
+        Kind::Float => leaf(Physical::DOUBLE).build(),
+        Kind::Single => leaf(Physical::FLOAT).build(),
+        Kind::Null | Kind::NotFinite | Kind::Text => {
+            leaf(Physical::BYTE_ARRAY).with_converted_type(ConvertedType::UTF8).build()
+        }
+        Kind::List(element) => {
+            let inner = Type::group_type_builder("list")
+                .with_repetition(Repetition::REPEATED)
+                .with_fields(vec![column_type("element", element)?])
+                .build()?;
+            Type::group_type_builder(name)
+                .with_repetition(Repetition::OPTIONAL)
+                .with_converted_type(ConvertedType::LIST)
+                .with_fields(vec![Arc::new(inner)])
+                .build()
+        }
+        Kind::Struct(fields) => {
+            let fields = fields.iter().map(|(name, kind)| column_type(name, kind));
+            Type::group_type_builder(name)
+                .with_repetition(Repetition::OPTIONAL)
+                .with_fields(fields.collect::<Result<Vec<_>, _>>()?)
+                .build()
+        }
+    };
+    built.map(Arc::new)
 }
 
-/// The leaf columns in schema order.
 fn write_group(
-    columns: &mut Columns<'_, '_>,
-    tasks: &[Task],
-    first_index: i64,
-    shape: Shape,
+    writer: &mut SerializedFileWriter<&mut BufWriter<File>>,
+    schema: &[(String, Kind)],
+    records: &[Map<String, Value>],
 ) -> Result<(), ParquetError> {
-    let texts = |text: fn(&Task) -> String| Column::scalars(1, tasks.iter().map(|t| Some(text(t))));
-    columns.text(texts(|task| task.source.clone()))?;
-    let prompt = |part: fn(&Message) -> &str| {
-        Column::lists(
-            4,
-            tasks.iter().map(|t| Some(t.messages.iter().map(part).map(bytes).collect())),
-        )
-    };
-    columns.bytes(prompt(|message| &message.content))?;
-    columns.bytes(prompt(|message| &message.role))?;
-    let target = |part: fn(&str) -> &str| {
-        let cells =
-            tasks.iter().map(|t| t.demonstrations.first().map(|d| vec![bytes(part(&d.text))]));
-        Column::lists(4, cells)
-    };
-    columns.bytes(target(|text| text))?;
-    columns.bytes(target(|_| "assistant"))?;
-    columns.text(texts(|task| text_of(&task.extra, "ability").unwrap_or_else(|| "math".into())))?;
-    columns.text(Column::scalars(2, tasks.iter().map(|t| Some(t.golds[0].clone()))))?;
-    columns.text(Column::scalars(2, tasks.iter().map(|_| Some("rule".into()))))?;
-    let index = (first_index..).zip(tasks).map(|(position, task)| {
-        let recorded = info(task).and_then(|info| info.get("index")).and_then(Value::as_i64);
-        Some(recorded.unwrap_or(position))
-    });
-    columns.write::<Int64Type>(&Column::scalars(2, index))?;
-    if shape.level {
-        columns.text(Column::scalars(2, tasks.iter().map(level)))?;
+    let mut group = writer.next_row_group()?;
+    for (name, kind) in schema {
+        let mut leaves = Vec::new();
+        add_leaves(kind, false, &mut leaves);
+        for record in records {
+            let value = record.get(name).unwrap_or(&Value::Null);
+            shred(kind, value, Levels::default(), &mut leaves);
+        }
+        for leaf in leaves {
+            let column = group.next_column()?.expect("a leaf of the schema is left");
+            leaf.write(column)?;
+        }
     }
-    let split = tasks.iter().map(|task| {
-        Some(info(task).and_then(|info| text_of(info, "split")).unwrap_or_else(|| "default".into()))
-    });
-    columns.text(Column::scalars(2, split))?;
-    if shape.further {
-        let cells = tasks.iter().map(|task| {
-            let further = task.demonstrations.get(1..).filter(|rest| !rest.is_empty());
-            further.map(|rest| rest.iter().map(|d| bytes(&d.text)).collect())
-        });
-        columns.bytes(Column::lists(3, cells))?;
-    }
-    if shape.probs {
-        let cells = tasks.iter().map(|task| probs(task).map(<[f32]>::to_vec));
-        columns.write::<FloatType>(&Column::lists(3, cells))?;
-    }
+    group.close()?;
     Ok(())
 }
 
-fn bytes(text: &str) -> ByteArray {
-    ByteArray::from(text)
+/// Where in the nesting a value stands, in Dremel's terms.
+#[derive(Debug, Clone, Copy, Default)]
+struct Levels {
+    /// How many of the optional and repeated ancestors are there.
+    definition: i16,
+    /// The list that is continued; 0 opens a row.
+    repetition: i16,
+    /// Lists around.
+    lists: i16,
 }
 
-fn info(task: &Task) -> Option<&serde_json::Map<String, Value>> {
-    task.extra.get("extra_info").and_then(Value::as_object)
-}
-
-fn level(task: &Task) -> Option<String> {
-    text_of(&task.extra, "level")
-}
-
-/// An entry as text; numbers become their digits.
-fn text_of(fields: &serde_json::Map<String, Value>, name: &str) -> Option<String> {
-    match fields.get(name)? {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
-fn probs(task: &Task) -> Option<&[f32]> {
-    task.demonstrations.first().and_then(|d| d.behavior_probs.as_deref())
-}
-
-/// One leaf column of a row group: its values and the Dremel levels that say which cells have none.
-struct Column<T> {
-    values: Vec<T>,
+/// One leaf column of a row group: its values, and the levels that say which cells have none.
+struct Leaf {
+    values: Values,
     definition: Vec<i16>,
-    repetition: Option<Vec<i16>>,
+    repetition: Vec<i16>,
+    is_repeated: bool,
 }
 
-impl<T> Column<T> {
-    /// One cell per row. `full` is the definition level of a value: the number of optional ancestors,
-    /// itself included. An absent cell lacks itself only.
-    fn scalars(full: i16, cells: impl Iterator<Item = Option<T>>) -> Self {
-        let mut column = Self { values: Vec::new(), definition: Vec::new(), repetition: None };
-        for cell in cells {
-            column.definition.push(if cell.is_some() { full } else { full - 1 });
-            column.values.extend(cell);
-        }
-        column
-    }
+enum Values {
+    Bool(Vec<bool>),
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Single(Vec<f32>),
+    Text(Vec<ByteArray>),
+}
 
-    /// A list per row. Level 0 is a null list, 1 an empty one, `full` a value.
-    fn lists(full: i16, cells: impl Iterator<Item = Option<Vec<T>>>) -> Self {
-        let mut column = Self { values: Vec::new(), definition: Vec::new(), repetition: None };
-        let mut repetition = Vec::new();
-        for cell in cells {
-            match cell {
-                Some(items) if !items.is_empty() => {
-                    column.definition.extend(std::iter::repeat_n(full, items.len()));
-                    // Repetition 0 opens a row, 1 continues its list.
-                    repetition.push(0);
-                    repetition.extend(std::iter::repeat_n(1, items.len() - 1));
-                    column.values.extend(items);
-                }
-                other => {
-                    column.definition.push(i16::from(other.is_some()));
-                    repetition.push(0);
-                }
+/// The leaves of a column in the order of the schema.
+fn add_leaves(kind: &Kind, is_repeated: bool, leaves: &mut Vec<Leaf>) {
+    let values = match kind {
+        Kind::List(element) => return add_leaves(element, true, leaves),
+        Kind::Struct(fields) => {
+            return fields.iter().for_each(|(_, kind)| add_leaves(kind, is_repeated, leaves));
+        }
+        Kind::Bool => Values::Bool(Vec::new()),
+        Kind::Int => Values::Int(Vec::new()),
+        Kind::Float => Values::Float(Vec::new()),
+        Kind::Single => Values::Single(Vec::new()),
+        Kind::Null | Kind::NotFinite | Kind::Text => Values::Text(Vec::new()),
+    };
+    leaves.push(Leaf { values, definition: Vec::new(), repetition: Vec::new(), is_repeated });
+}
+
+fn n_leaves(kind: &Kind) -> usize {
+    match kind {
+        Kind::List(element) => n_leaves(element),
+        Kind::Struct(fields) => fields.iter().map(|(_, kind)| n_leaves(kind)).sum(),
+        _ => 1,
+    }
+}
+
+/// Spreads a value over its leaves.
+fn shred(kind: &Kind, value: &Value, levels: Levels, leaves: &mut [Leaf]) {
+    let here = Levels { definition: levels.definition + 1, ..levels };
+    match (kind, value) {
+        (Kind::List(element), Value::Array(items)) if !items.is_empty() => {
+            let lists = levels.lists + 1;
+            for (i, item) in items.iter().enumerate() {
+                let repetition = if i == 0 { levels.repetition } else { lists };
+                let definition = here.definition + 1;
+                shred(element, item, Levels { definition, repetition, lists }, leaves);
             }
         }
-        column.repetition = Some(repetition);
-        column
+        (Kind::List(_), Value::Array(_)) => leaves.iter_mut().for_each(|leaf| leaf.absent(here)),
+        (Kind::Struct(fields), Value::Object(object)) => {
+            let mut rest = leaves;
+            for (name, kind) in fields {
+                let (own, others) = rest.split_at_mut(n_leaves(kind));
+                shred(kind, object.get(name).unwrap_or(&Value::Null), here, own);
+                rest = others;
+            }
+        }
+        (_, Value::Null) => leaves.iter_mut().for_each(|leaf| leaf.absent(levels)),
+        (_, value) => leaves[0].present(value, here),
     }
 }
 
-struct Columns<'a, 'b> {
-    group: SerializedRowGroupWriter<'a, &'b mut BufWriter<File>>,
-}
-
-impl Columns<'_, '_> {
-    fn text(&mut self, column: Column<String>) -> Result<(), ParquetError> {
-        let values = column.values.into_iter().map(|text| ByteArray::from(text.into_bytes()));
-        self.bytes(Column {
-            values: values.collect(),
-            definition: column.definition,
-            repetition: column.repetition,
-        })
+impl Leaf {
+    fn absent(&mut self, levels: Levels) {
+        self.definition.push(levels.definition);
+        self.repetition.push(levels.repetition);
     }
 
-    fn bytes(&mut self, column: Column<ByteArray>) -> Result<(), ParquetError> {
-        self.write::<ByteArrayType>(&column)
+    fn present(&mut self, value: &Value, levels: Levels) {
+        let number =
+            || value.as_f64().or_else(|| not_finite(value.as_str()?)).expect("a column of numbers");
+        match &mut self.values {
+            Values::Bool(values) => values.push(value.as_bool().expect("a column of booleans")),
+            Values::Int(values) => values.push(value.as_i64().expect("a column of integers")),
+            Values::Float(values) => values.push(number()),
+            Values::Single(values) => values.push(number() as f32),
+            Values::Text(values) => {
+                values.push(ByteArray::from(value.as_str().expect("a column of texts")));
+            }
+        }
+        self.absent(levels);
     }
 
-    fn write<D: DataType>(&mut self, column: &Column<D::T>) -> Result<(), ParquetError> {
-        let mut writer = self.group.next_column()?.expect("a leaf of the schema is left");
-        writer.typed::<D>().write_batch(
-            &column.values,
-            Some(&column.definition),
-            column.repetition.as_deref(),
-        )?;
-        writer.close()
+    fn write(self, mut column: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
+        match &self.values {
+            Values::Bool(values) => self.batch::<BoolType>(&mut column, values)?,
+            Values::Int(values) => self.batch::<Int64Type>(&mut column, values)?,
+            Values::Float(values) => self.batch::<DoubleType>(&mut column, values)?,
+            Values::Single(values) => self.batch::<FloatType>(&mut column, values)?,
+            Values::Text(values) => self.batch::<ByteArrayType>(&mut column, values)?,
+        }
+        column.close()
+    }
+
+    fn batch<D: DataType>(
+        &self,
+        column: &mut SerializedColumnWriter<'_>,
+        values: &[D::T],
+    ) -> Result<(), ParquetError> {
+        let repetition = self.is_repeated.then_some(self.repetition.as_slice());
+        column.typed::<D>().write_batch(values, Some(&self.definition), repetition)?;
+        Ok(())
     }
 }

@@ -6,9 +6,11 @@ use luffy_objective::MethodConfig;
 use luffy_trainer::{Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
+mod data_file;
 mod load;
 mod reward;
 
+pub use data_file::DataFile;
 pub use load::{RECIPES, Sources, load, recipe_text};
 pub use reward::{RewardSection, VerifierName, build_verifier};
 
@@ -76,7 +78,7 @@ impl Default for RunConfig {
 pub struct ModelSection {
     /// A Hugging Face folder, or `builtin:addition`.
     pub path: String,
-    /// A chat template file that replaces the folder's own; empty for none.
+    /// A chat template that replaces the folder's own: a file or a name; empty or `own` for none.
     pub chat_template: String,
 }
 
@@ -84,15 +86,15 @@ pub struct ModelSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct DataSection {
-    /// Training files (`.parquet`, `.jsonl`), or `builtin:addition`.
-    pub train: Vec<String>,
-    /// Files to evaluate on; may be empty.
-    pub test: Vec<String>,
+    /// Training files (`.parquet`, `.jsonl`), or `builtin:addition`, with their weights.
+    pub train: Vec<DataFile>,
+    /// Files to evaluate on, without weights; may be empty.
+    pub test: Vec<DataFile>,
     /// Prompts longer than this many tokens are left out and counted.
     pub max_prompt_tokens: u32,
     /// Leave out prompts that have no usable demonstration.
     pub require_demonstration: bool,
-    /// What becomes of demonstrations that the verifier does not accept: `drop` or `keep`.
+    /// What becomes of demonstrations that are wrong, malformed or cut: `drop` or `keep`.
     pub admission: Admission,
     /// Names of the columns.
     pub columns: ColumnNames,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use luffy_core::Verifier;
+use luffy_data::ThinkFormat;
 use luffy_reward::{
     ChoiceVerifier, ExactMatchVerifier, Format, GradingValues, MathVerifier, Place, Profile,
     ReferenceVerifier, ReferenceVersion,
@@ -34,6 +35,24 @@ impl Default for RewardSection {
             profile: Profile::Training,
             require_stop: true,
             values: GradingValues::default(),
+        }
+    }
+}
+
+impl RewardSection {
+    /// What responses must do with the thought.
+    pub fn think_format(&self) -> ThinkFormat {
+        let by_format = match self.format {
+            Format::Think => ThinkFormat::Closing,
+            Format::StrictThink => ThinkFormat::Whole,
+            Format::Plain => ThinkFormat::Nothing,
+        };
+        match self.verifier.reference() {
+            None => by_format,
+            Some(ReferenceVersion::V0 | ReferenceVersion::V1 | ReferenceVersion::V3) => {
+                ThinkFormat::Closing
+            }
+            Some(ReferenceVersion::V2 | ReferenceVersion::V4) => ThinkFormat::Nothing,
         }
     }
 }
@@ -196,6 +215,19 @@ mod tests {
         ] {
             let section = section(&format!("verifier = \"{name}\""));
             assert_eq!(build_verifier(&section).verify(&task, &cut).outcome(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_format_says_what_it_asks_of_the_thought() {
+        for (text, expected) in [
+            ("", ThinkFormat::Closing),
+            ("format = \"strict-think\"", ThinkFormat::Whole),
+            ("format = \"plain\"", ThinkFormat::Nothing),
+            ("verifier = \"reference-v3\"\nformat = \"plain\"", ThinkFormat::Closing),
+            ("verifier = \"reference-v4\"", ThinkFormat::Nothing),
+        ] {
+            assert_eq!(section(text).think_format(), expected, "{text}");
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod checkpoint;
 mod directory;
+mod prompts;
 mod rows;
 mod setup;
 mod summary;
@@ -25,4 +26,5 @@ pub use directory::{RunDir, free_run_dir};
 pub use summary::{EvalCounts, Summary};
 pub use train::{Outcome, RunOptions, resume, train};
 
-pub(crate) use setup::{TEST_SEED, validate};
+pub(crate) use prompts::TEST_SEED;
+pub(crate) use setup::validate;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use luffy_core::{LearnError, Prompt};
-use luffy_data::EpochOrder;
 use luffy_trainer::{EvalReport, EvalSettings, StepOutcome, TrainError, Trainer};
 use serde_json::json;
 
@@ -74,7 +73,6 @@ struct Loop<'a> {
     config: &'a RunConfig,
     dir: &'a Path,
     assembly: Assembly,
-    order: EpochOrder,
     metrics: JsonlLog,
     timing: JsonlLog,
     stopwatch: Stopwatch,
@@ -106,7 +104,6 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
     let mut this = Loop {
         config,
         dir: path,
-        order: EpochOrder { n: assembly.train.len(), seed: config.seed },
         metrics: JsonlLog::open(&path.join("metrics.jsonl"), offset(|p| p.metrics_offset))?,
         timing: JsonlLog::open(&path.join("timing.jsonl"), offset(|p| p.timing_offset))?,
         assembly,
@@ -165,6 +162,7 @@ impl Loop<'_> {
     fn step(&mut self, step: u64) -> anyhow::Result<()> {
         let begun = self.stopwatch.seconds();
         let prompts: Vec<Arc<Prompt>> = self
+            .assembly
             .order
             .batch(step, self.config.rollout.prompts_per_step)
             .into_iter()

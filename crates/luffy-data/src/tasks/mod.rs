@@ -2,3 +2,4 @@
 
 pub mod addition;
 pub mod gsm8k;
+pub mod openr1;

@@ -6,7 +6,7 @@ use luffy_core::{
 };
 use luffy_data::tasks::addition;
 use luffy_data::{
-    Admission, AdmissionReport, AdmissionSettings, DataError, DemonstrationDrop, HfCodec,
+    Admission, AdmissionReport, AdmissionSettings, DataError, DemonstrationFault, HfCodec,
     PromptDrop, admit,
 };
 
@@ -19,6 +19,9 @@ struct Boxed;
 impl Verifier for Boxed {
     fn verify(&self, task: &Task, response: &Response<'_>) -> Verdict {
         assert_eq!(response.finish, FinishReason::Stop);
+        if task.golds[0] == "none" {
+            return Verdict::new(Reason::BadGold);
+        }
         Verdict::new(if response.text.ends_with(&format!("\\boxed{{{}}}", task.golds[0])) {
             Reason::Identical
         } else if response.text.contains("\\boxed{") {
@@ -76,10 +79,10 @@ fn what_does_not_fit_is_dropped_and_counted() {
     assert_eq!(prompts[3].demonstrations[0].tokens, [11, 2], "an end token is not written twice");
     assert_adds_up(&report);
     assert_eq!(report.prompts_dropped[&PromptDrop::TooLong].examples, ["long"]);
-    assert_eq!(report.demonstrations_dropped[&DemonstrationDrop::PromptDropped].count, 2);
-    assert_eq!(report.demonstrations_dropped[&DemonstrationDrop::TooLong].examples, ["trace"]);
+    assert_eq!(report.demonstrations_dropped[&DemonstrationFault::PromptDropped].count, 2);
+    assert_eq!(report.demonstrations_dropped[&DemonstrationFault::TooLong].examples, ["trace"]);
     assert_eq!(
-        report.demonstrations_dropped[&DemonstrationDrop::EndTokenInside].examples,
+        report.demonstrations_dropped[&DemonstrationFault::EndTokenInside].examples,
         ["inside"]
     );
     assert_eq!((report.longest_prompt, report.longest_demonstration), (21, 26));
@@ -93,6 +96,59 @@ fn what_does_not_fit_is_dropped_and_counted() {
            dropped TooLong: 1 (trace)\n  \
            dropped EndTokenInside: 1 (inside)"
     );
+}
+
+#[test]
+fn every_fault_has_its_reason_and_its_source() {
+    let from = |id: &str, source: &str, traces: &[&str]| {
+        let mut task = task(id, "05+07=", traces);
+        task.source = source.into();
+        task
+    };
+    let tasks = || {
+        let mut no_gold = from("a.parquet:2", "sums", &["<think>\n2c</think>\\boxed{12}"]);
+        no_gold.golds = vec!["none".into()];
+        vec![
+            from("a.parquet:0", "sums", &["<think>\n2c</think>\\boxed{12}", "<think>\n2c"]),
+            from("a.parquet:1", "", &["<think>\n2c</think>12", "2c</think>\\boxed{12}"]),
+            no_gold,
+            from("b.jsonl:1", "b", &["<think>\n2,</think>\\boxed{2}", "1111111111111111111111111"]),
+            from("b.jsonl:2", "b", &["2c\\boxed{12}<|im_end|>1"]),
+        ]
+    };
+    let codec = addition::codec();
+    let (_, report) = admit(tasks(), &codec, &settings(), Some(&Boxed)).unwrap();
+    assert_adds_up(&report);
+    assert_eq!(
+        report.to_string(),
+        "prompts: 5 of 5 admitted, 4 of them without demonstration, longest 14 tokens\n\
+         demonstrations: 1 of 8 admitted, longest 26 tokens\n  \
+           dropped TooLong: 1 (b.jsonl:1)\n  \
+           dropped EndTokenInside: 1 (b.jsonl:2)\n  \
+           dropped ThoughtNotOpened: 1 (a.parquet:1)\n  \
+           dropped Truncated: 1 (a.parquet:0)\n  \
+           dropped Incorrect: 1 (b.jsonl:1)\n  \
+           dropped Malformed: 1 (a.parquet:1)\n  \
+           dropped Ungradable: 1 (a.parquet:2)\n  \
+           verified Correct: 2 (a.parquet:0, a.parquet:1)\n  \
+           verified Incorrect: 1 (b.jsonl:1)\n  \
+           verified Malformed: 2 (a.parquet:0, a.parquet:1)\n  \
+           verified BadGold: 1 (a.parquet:2)\n\
+         by source:\n  \
+           a.parquet: prompts 1 of 1; demonstrations 0 of 2 (dropped ThoughtNotOpened 1, dropped Malformed \
+           1)\n  \
+           a.parquet sums: prompts 2 of 2; demonstrations 1 of 3 (dropped Truncated 1, dropped Ungradable \
+           1)\n  \
+           b.jsonl: prompts 2 of 2; demonstrations 0 of 3 (dropped TooLong 1, dropped EndTokenInside 1, \
+           dropped Incorrect 1)"
+    );
+    // What no policy could write stays out even if faults are kept.
+    let keep = AdmissionSettings { admission: Admission::Keep, ..settings() };
+    let (_, report) = admit(tasks(), &codec, &keep, Some(&Boxed)).unwrap();
+    assert_adds_up(&report);
+    assert_eq!((report.demonstrations_admitted, report.demonstrations_kept.len()), (6, 5));
+    assert_eq!(report.demonstrations_dropped.len(), 2);
+    assert_eq!(report.sources["b.jsonl"].demonstrations_kept[&DemonstrationFault::Incorrect], 1);
 }
 
 #[test]
@@ -123,11 +179,13 @@ fn prompts_without_demonstration_are_kept_unless_one_is_required() {
         report
     };
     check(&settings(), 3, 1);
-    check(&AdmissionSettings { admission: Admission::Keep, ..settings() }, 3, 2);
+    let report = check(&AdmissionSettings { admission: Admission::Keep, ..settings() }, 3, 2);
+    assert_eq!(report.demonstrations_kept[&DemonstrationFault::Incorrect].examples, ["wrong"]);
+    assert!(report.demonstrations_dropped.is_empty());
     let required = AdmissionSettings { require_demonstration: true, ..settings() };
     let report = check(&required, 1, 1);
     assert_eq!(report.prompts_dropped[&PromptDrop::NoDemonstration].examples, ["none", "wrong"]);
-    assert_eq!(report.demonstrations_dropped[&DemonstrationDrop::NotCorrect].count, 1);
+    assert_eq!(report.demonstrations_dropped[&DemonstrationFault::Incorrect].count, 1);
 }
 
 #[test]
@@ -190,7 +248,7 @@ fn many_tasks_keep_their_order_and_first_examples() {
         task
     });
     let (_, report) = admit(broken.collect(), &addition::codec(), &settings(), None).unwrap();
-    let tally = &report.demonstrations_dropped[&DemonstrationDrop::TooLong];
+    let tally = &report.demonstrations_dropped[&DemonstrationFault::TooLong];
     assert_eq!(tally.count, 500);
     let first: Vec<String> = (0..5).map(|i| format!("addition-train:{i}")).collect();
     assert_eq!(tally.examples, first);

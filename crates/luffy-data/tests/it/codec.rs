@@ -2,6 +2,7 @@ use std::path::Path;
 
 use luffy_core::{Message, TextCodec};
 use luffy_data::HfCodec;
+use luffy_data::tasks::addition;
 use serde_json::Value;
 
 use crate::{shared, testdata};
@@ -45,4 +46,35 @@ fn ids_and_chats_of_the_shared_models_equal_transformers() {
             check(&dir);
         }
     }
+}
+
+/// Any byte of any file may be damaged, and any file cut: an error or other content, but no panic.
+#[test]
+fn damaged_model_files_do_not_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = || addition::write_side_files(dir.path()).unwrap();
+    let open = || {
+        if let Ok(codec) = HfCodec::open(dir.path(), None) {
+            let _ = codec.render_with(&[Message::user("1+1=")], true);
+            let _ = codec.encode("1+1=<think>").map(|ids| codec.decode(&ids));
+        }
+    };
+    let mut n_opened = 0;
+    for name in
+        ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"]
+    {
+        fresh();
+        let path = dir.path().join(name);
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(17) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x11;
+            std::fs::write(&path, bytes).unwrap();
+            open();
+            std::fs::write(&path, &whole[..at]).unwrap();
+            open();
+            n_opened += 2;
+        }
+    }
+    assert!(n_opened > 250, "{n_opened} damaged folders");
 }

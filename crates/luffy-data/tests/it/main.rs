@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod admission; // limits, demonstrations, verification, counts
+mod bad_input; // every bad input and its message
 mod codec; // token ids and rendered chats against transformers
 mod parquet; // reading, writing, round trip, damaged files
 mod real; // LUFFY's evaluation files and GSM8K, where they are

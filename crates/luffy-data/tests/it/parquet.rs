@@ -2,7 +2,7 @@ use std::path::Path;
 
 use luffy_core::{Demonstration, Task};
 use luffy_data::tasks::addition;
-use luffy_data::{ColumnNames, DataError, read_tasks, write_tasks};
+use luffy_data::{ColumnNames, DataError, columns_of, read_tasks, write_tasks};
 
 use crate::testdata;
 
@@ -64,9 +64,90 @@ fn what_was_read_is_written_and_read_alike() {
     let tasks = read(&testdata("lookalike.parquet")).unwrap();
     let back = check_round_trip(&tasks);
     for (back, task) in back.iter().zip(&tasks) {
-        assert_eq!(back.extra["extra_info"], task.extra["extra_info"]);
-        assert_eq!(back.extra["ability"], task.extra["ability"]);
+        assert_eq!(back.extra, task.extra, "every further column and field");
     }
+}
+
+/// Tasks without their ids, which name the file.
+fn anonymous(tasks: Vec<Task>) -> Vec<Task> {
+    tasks.into_iter().map(|task| Task { id: String::new(), ..task }).collect()
+}
+
+#[test]
+fn parquet_and_jsonl_turn_into_each_other_without_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let through = |tasks: &[Task], name: &str| {
+        let path = dir.path().join(name);
+        write_tasks(&path, tasks).unwrap();
+        read(&path).unwrap()
+    };
+    let tasks = read(&testdata("lookalike.parquet")).unwrap();
+    let jsonl = through(&tasks, "a.jsonl");
+    let back = through(&jsonl, "b.parquet");
+    assert_eq!(anonymous(jsonl), anonymous(tasks.clone()));
+    assert_eq!(anonymous(back), anonymous(tasks));
+}
+
+#[test]
+fn further_columns_of_any_shape_survive() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.jsonl");
+    let rows = [
+        r#"{"prompt":"q","answer":"1","n":1,"x":0.5,"ok":true,"nested":[[1],[],[2,3]],"s":{"a":{"b":[{"c":"d"}]}}}"#,
+        r#"{"prompt":"q","answer":"1","n":-2,"x":"NaN","ok":null,"nested":[],"s":{"a":{"b":[{"c":null},{"c":"e"}]}}}"#,
+        r#"{"prompt":"q","answer":"1","n":null,"x":"inf","ok":false,"nested":null,"s":{"a":{"b":[]}}}"#,
+        r#"{"prompt":"q","answer":"1","n":4,"x":-1.0,"ok":true,"nested":[null,[4]],"s":{"a":null}}"#,
+        r#"{"prompt":"q","answer":"1","n":4,"x":null,"ok":true,"nested":[[null]],"s":null}"#,
+        r#"{"prompt":"q","answer":"1","n":4,"x":2.0,"ok":true,"nested":[[5,6],[7]],"s":{"a":{"b":null}},"nothing":null}"#,
+    ];
+    std::fs::write(&path, rows.join("\n")).unwrap();
+    let tasks = read(&path).unwrap();
+    let out = dir.path().join("rows.parquet");
+    write_tasks(&out, &tasks).unwrap();
+    let columns = columns_of(&out).unwrap();
+    let kinds: Vec<String> =
+        columns.iter().map(|c| format!("{} {} {}", c.name, c.kind, c.nulls)).collect();
+    assert_eq!(
+        kinds[6..],
+        [
+            "n int64 1",
+            "x double 1",
+            "ok bool 1",
+            "nested list<list<int64>> 1",
+            "s struct<a: struct<b: list<struct<c: string>>>> 1",
+            "nothing null 6",
+        ]
+    );
+    for (back, task) in read(&out).unwrap().iter().zip(&tasks) {
+        for name in ["n", "x", "ok", "nested", "s", "nothing"] {
+            let expected = task.extra.get(name).unwrap_or(&serde_json::Value::Null);
+            assert_eq!(&back.extra[name], expected, "{} {name}", task.id);
+        }
+    }
+}
+
+#[test]
+fn a_column_that_no_type_holds_is_refused_in_parquet_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |rows: [&str; 2], expected: &str| {
+        let path = dir.path().join("rows.jsonl");
+        std::fs::write(&path, rows.join("\n")).unwrap();
+        let tasks = read(&path).unwrap();
+        let error = write_tasks(&dir.path().join("out.parquet"), &tasks).unwrap_err().to_string();
+        assert_eq!(error, format!("task {} cannot be written: {expected}", tasks[1].id));
+        assert!(!dir.path().join("out.parquet").exists());
+        write_tasks(&dir.path().join("out.jsonl"), &tasks).unwrap();
+        let back = read(&dir.path().join("out.jsonl")).unwrap();
+        assert_eq!(back[1].extra["x"], tasks[1].extra["x"]);
+    };
+    check(
+        [
+            r#"{"prompt":"q","answer":"1","x":[{"y":1}]}"#,
+            r#"{"prompt":"q","answer":"1","x":[{"y":"a"}]}"#,
+        ],
+        "column `x[].y` is int64 in earlier rows and holds the string \"a\" here; parquet has one type for \
+         a column, JSONL does not mind",
+    );
 }
 
 #[test]
@@ -117,6 +198,12 @@ fn tasks_without_place_in_the_schema_are_refused() {
             task.demonstrations.push(Demonstration { text: "x".into(), behavior_probs: probs });
         },
         "only the first demonstration has a column for its probabilities; put it first",
+    );
+    check(
+        |task| {
+            task.extra.insert("target".into(), "mine".into());
+        },
+        "its further column `target` has the name of one of LUFFY's; rename it in the file",
     );
     let error = write_tasks(&path, &[]).unwrap_err();
     assert!(error.to_string().ends_with("out.parquet: no rows in the file"), "{error}");

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::codec::CodecFiles;
-use crate::{DataError, HfCodec, atomic};
+use crate::{DataError, HfCodec, TemplateSource, atomic};
 
 /// All tokens; the position of a token is its id.
 pub const VOCABULARY: [&str; 24] = [
@@ -171,7 +171,7 @@ pub fn codec() -> HfCodec {
         tokenizer_config: object(tokenizer_config_json()),
         generation_config: object(generation_config_json()),
         config: object(model_config_json()),
-        template: Some(("addition".into(), chat_template())),
+        template: Some(TemplateSource { origin: "addition".into(), text: chat_template() }),
     })
     .expect("the files here make a codec")
 }

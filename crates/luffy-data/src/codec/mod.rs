@@ -1,15 +1,22 @@
 //! A Hugging Face tokenizer with its chat template.
 
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use luffy_core::{CodecError, Message, TextCodec};
-use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use crate::template::ChatTemplate;
-use crate::{DataError, columns};
+use crate::unwind::caught;
+use crate::{DataError, TemplateSource};
+
+mod files;
+
+pub(crate) use files::CodecFiles;
+use files::{
+    check_added_tokens, end_tokens, own_template, read_object, read_optional, special_tokens,
+    tokenizer_error,
+};
 
 /// `tokenizer.json` and a chat template, used as transformers uses them.
 ///
@@ -19,27 +26,19 @@ use crate::{DataError, columns};
 pub struct HfCodec {
     tokenizer: Tokenizer,
     template: ChatTemplate,
+    /// Where the template comes from.
+    origin: String,
     end_tokens: Vec<u32>,
-}
-
-/// What a model folder says about text, as read.
-pub(crate) struct CodecFiles<'a> {
     /// Named in messages.
-    pub(crate) dir: &'a Path,
-    pub(crate) tokenizer: Vec<u8>,
-    pub(crate) tokenizer_config: Map<String, Value>,
-    pub(crate) generation_config: Map<String, Value>,
-    pub(crate) config: Map<String, Value>,
-    /// Where the template comes from, and its text.
-    pub(crate) template: Option<(String, String)>,
+    dir: PathBuf,
 }
 
 impl HfCodec {
     /// Reads the codec of a model folder: `tokenizer.json`, and where they exist `tokenizer_config.json`,
     /// `generation_config.json`, `config.json` and `chat_template.jinja`.
     ///
-    /// `template` is the text of a chat template that replaces the model's own; without it
-    /// `chat_template.jinja` comes before the `chat_template` of `tokenizer_config.json`.
+    /// `template` replaces the model's own; without it `chat_template.jinja` comes before the
+    /// `chat_template` of `tokenizer_config.json` (a text, or named texts of which `default` is taken).
     ///
     /// End tokens are the tokenizer's `eos_token` (the reference writes it after a demonstration), then
     /// `eos_token_id` of the generation settings, else of the model settings.
@@ -47,16 +46,16 @@ impl HfCodec {
     /// # Errors
     /// If a file is missing, broken or contradicts another, if the template does not compile, or if no
     /// end token or no template is there.
-    pub fn open(dir: &Path, template: Option<&str>) -> Result<Self, DataError> {
+    pub fn open(dir: &Path, template: Option<&TemplateSource>) -> Result<Self, DataError> {
         let tokenizer_config = read_object(&dir.join("tokenizer_config.json"))?;
         let path = dir.join("chat_template.jinja");
         let template = match template {
-            Some(text) => Some(("the settings".to_owned(), text.to_owned())),
+            Some(template) => Some(template.clone()),
             None => match read_optional(&path)? {
                 Some(bytes) => {
                     let text = String::from_utf8(bytes)
                         .map_err(|_| tokenizer_error(&path, "the template is not UTF-8".into()))?;
-                    Some((path.display().to_string(), text))
+                    Some(TemplateSource { origin: path.display().to_string(), text })
                 }
                 None => own_template(dir, &tokenizer_config)?,
             },
@@ -75,20 +74,26 @@ impl HfCodec {
     pub(crate) fn new(files: CodecFiles<'_>) -> Result<Self, DataError> {
         let path = files.dir.join("tokenizer.json");
         let broken = |e: tokenizers::Error| tokenizer_error(&path, e.to_string());
-        let mut tokenizer = Tokenizer::from_bytes(&files.tokenizer).map_err(broken)?;
+        // A cut file is the common accident, and for some of them the tokenizer library panics.
+        serde_json::from_slice::<serde::de::IgnoredAny>(&files.tokenizer).map_err(|error| {
+            DataError::Json { path: path.clone(), line: None, message: error.to_string() }
+        })?;
+        let mut tokenizer = caught(|| Tokenizer::from_bytes(&files.tokenizer))
+            .map_err(|message| tokenizer_error(&path, message))?
+            .map_err(broken)?;
         // A file may carry the limits it was last used with; transformers switches them off as well.
         tokenizer.with_truncation(None).map_err(broken)?;
         tokenizer.with_padding(None);
         let special_tokens = special_tokens(&files)?;
         check_added_tokens(&files, &tokenizer)?;
         let end_tokens = end_tokens(&files, &tokenizer, &special_tokens)?;
-        let Some((origin, source)) = files.template else {
+        let Some(TemplateSource { origin, text }) = files.template else {
             let message = "the model has no chat template; give one in the settings";
             return Err(tokenizer_error(files.dir, message.into()));
         };
-        let template = ChatTemplate::new(&source, special_tokens)
-            .map_err(|e| DataError::Template { origin, message: format!("{e:#}") })?;
-        Ok(Self { tokenizer, template, end_tokens })
+        let template = ChatTemplate::new(&text, special_tokens)
+            .map_err(|e| DataError::Template { origin: origin.clone(), message: e.to_string() })?;
+        Ok(Self { tokenizer, template, origin, end_tokens, dir: files.dir.to_owned() })
     }
 
     /// The conversation as text, with or without the opening of the answer.
@@ -102,7 +107,26 @@ impl HfCodec {
     ) -> Result<String, CodecError> {
         self.template
             .render(messages, add_generation_prompt)
-            .map_err(|e| CodecError::Render(format!("{e:#}")))
+            .map_err(|e| CodecError::Render(e.to_string()))
+    }
+
+    /// Where the chat template comes from: a built-in name or a file.
+    pub fn template_origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Checks that a model with `vocab_size` rows has one for every token.
+    ///
+    /// More rows than tokens are common: Qwen pads its embedding to a round number.
+    ///
+    /// # Errors
+    /// If the largest id is `vocab_size` or more; the message names both numbers.
+    pub fn check_vocabulary(&self, vocab_size: usize) -> Result<(), DataError> {
+        let max_id = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        if (max_id as usize) < vocab_size {
+            return Ok(());
+        }
+        Err(DataError::Vocabulary { path: self.dir.clone(), max_id, vocab_size })
     }
 
     /// Number of tokens, added ones included. A model's embedding may have more rows.
@@ -135,161 +159,23 @@ impl TextCodec for HfCodec {
     }
 }
 
-fn tokenizer_error(path: &Path, message: String) -> DataError {
-    DataError::Tokenizer { path: path.to_owned(), message }
-}
-
-fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, DataError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(DataError::read(path, error)),
-    }
-}
-
-/// A JSON object, empty if the file is not there.
-fn read_object(path: &Path) -> Result<Map<String, Value>, DataError> {
-    let Some(bytes) = read_optional(path)? else { return Ok(Map::new()) };
-    serde_json::from_slice(&bytes).map_err(|error| DataError::Json {
-        path: path.to_owned(),
-        line: None,
-        message: error.to_string(),
-    })
-}
-
-/// The template of `tokenizer_config.json`: a text, or named texts of which `default` is taken.
-fn own_template(
-    dir: &Path,
-    config: &Map<String, Value>,
-) -> Result<Option<(String, String)>, DataError> {
-    let path = dir.join("tokenizer_config.json");
-    let named = |item: &Value| (item["name"] == "default").then(|| item["template"].clone());
-    let template = match config.get("chat_template") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(items)) => items.iter().find_map(named).unwrap_or(Value::Null),
-        Some(other) => other.clone(),
-    };
-    match template {
-        Value::String(text) => Ok(Some((path.display().to_string(), text))),
-        other => {
-            let found = columns::describe(&other);
-            let message = format!(
-                "chat_template: expected a text or texts with one named default, found {found}"
-            );
-            Err(tokenizer_error(&path, message))
-        }
-    }
-}
-
-/// The special tokens a template may name: `bos_token` and so on that are set.
-fn special_tokens(files: &CodecFiles<'_>) -> Result<Map<String, Value>, DataError> {
-    let mut tokens = Map::new();
-    for (name, value) in &files.tokenizer_config {
-        if !name.ends_with("_token") || name.starts_with("add_") {
-            continue;
-        }
-        // A token is its text or, in older files, a struct around it.
-        let content = value.get("content").unwrap_or(value);
-        match content {
-            Value::String(_) => {
-                tokens.insert(name.clone(), content.clone());
-            }
-            Value::Null | Value::Bool(_) => {}
-            other => {
-                let found = columns::describe(other);
-                let message = format!("{name}: expected the text of a token, found {found}");
-                return Err(tokenizer_error(&files.dir.join("tokenizer_config.json"), message));
-            }
-        }
-    }
-    if let Some(more) = files.tokenizer_config.get("additional_special_tokens") {
-        tokens.insert("additional_special_tokens".into(), more.clone());
-    }
-    Ok(tokens)
-}
-
-/// transformers adds the tokens that only `tokenizer_config.json` knows; here they must be in
-/// `tokenizer.json`, as every file it has saved since 2023 does it.
-fn check_added_tokens(files: &CodecFiles<'_>, tokenizer: &Tokenizer) -> Result<(), DataError> {
-    let added = files.tokenizer_config.get("added_tokens_decoder").and_then(Value::as_object);
-    for (id, token) in added.into_iter().flatten() {
-        let content = token["content"].as_str().unwrap_or_default();
-        let known = tokenizer.token_to_id(content);
-        if known.map(|known| known.to_string()).as_ref() != Some(id) {
-            let known =
-                known.map_or("does not have it".into(), |known| format!("has it as {known}"));
-            let message = format!(
-                "added_tokens_decoder says that {content:?} is token {id}, tokenizer.json {known}; save \
-                 the tokenizer again with a recent transformers"
-            );
-            return Err(tokenizer_error(&files.dir.join("tokenizer_config.json"), message));
-        }
-    }
-    Ok(())
-}
-
-fn end_tokens(
-    files: &CodecFiles<'_>,
-    tokenizer: &Tokenizer,
-    special_tokens: &Map<String, Value>,
-) -> Result<Vec<u32>, DataError> {
-    let mut ids = Vec::new();
-    if let Some(token) = special_tokens.get("eos_token").and_then(Value::as_str) {
-        ids.push(tokenizer.token_to_id(token).ok_or_else(|| {
-            let message = format!("eos_token {token:?} is not in tokenizer.json");
-            tokenizer_error(&files.dir.join("tokenizer_config.json"), message)
-        })?);
-    }
-    let configs =
-        [("generation_config.json", &files.generation_config), ("config.json", &files.config)];
-    for (name, config) in configs {
-        let value = match config.get("eos_token_id") {
-            None | Some(Value::Null) => continue,
-            Some(value) => value,
-        };
-        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        for item in items {
-            let id = item.as_u64().and_then(|id| u32::try_from(id).ok());
-            let id = id.filter(|id| tokenizer.id_to_token(*id).is_some()).ok_or_else(|| {
-                let found = columns::describe(item);
-                let message = format!(
-                    "eos_token_id: expected the id of one of the {} tokens, found {found}",
-                    tokenizer.get_vocab_size(true)
-                );
-                tokenizer_error(&files.dir.join(name), message)
-            })?;
-            ids.push(id);
-        }
-        // Generation follows its own settings; the model's count only where there are none.
-        break;
-    }
-    let mut unique = Vec::new();
-    for id in ids {
-        if !unique.contains(&id) {
-            unique.push(id);
-        }
-    }
-    if unique.is_empty() {
-        let message = "no end token: set eos_token_id in generation_config.json".to_owned();
-        return Err(tokenizer_error(files.dir, message));
-    }
-    Ok(unique)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tasks::addition;
+    use serde_json::Value;
 
     /// Writes the addition codec's files, changes one, and opens the folder.
     fn check(file: &str, content: Option<&str>, template: Option<&str>) -> Result<HfCodec, String> {
+        let template =
+            template.map(|text| TemplateSource { origin: "here".into(), text: text.into() });
         let dir = tempfile::tempdir().unwrap();
         addition::write_side_files(dir.path()).unwrap();
         match content {
             Some(content) => fs::write(dir.path().join(file), content).unwrap(),
             None => fs::remove_file(dir.path().join(file)).unwrap(),
         }
-        HfCodec::open(dir.path(), template)
+        HfCodec::open(dir.path(), template.as_ref())
             .map_err(|e| e.to_string().replace(&dir.path().display().to_string(), "DIR"))
     }
 
@@ -333,6 +219,20 @@ mod tests {
         });
         let codec = check("tokenizer.json", Some(&json.to_string()), None).unwrap();
         assert_eq!(codec.encode("12345").unwrap().len(), 5);
+    }
+
+    #[test]
+    fn every_token_needs_a_row_and_rows_may_be_more() {
+        let codec = addition::codec();
+        assert!(codec.check_vocabulary(24).is_ok() && codec.check_vocabulary(152_064).is_ok());
+        let error = codec.check_vocabulary(23).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                ": the tokenizer has ids up to 23, the model's vocab_size is 23 and its last id 22; \
+                 tokenizer and model do not belong together"
+            ),
+            "{error}"
+        );
     }
 
     #[test]
@@ -380,7 +280,8 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("tokenizer.json"), addition::tokenizer_json()).unwrap();
-        let error = HfCodec::open(dir.path(), Some("x")).unwrap_err().to_string();
+        let template = TemplateSource { origin: "here".into(), text: "x".into() };
+        let error = HfCodec::open(dir.path(), Some(&template)).unwrap_err().to_string();
         assert!(
             error.ends_with("no end token: set eos_token_id in generation_config.json"),
             "{error}"

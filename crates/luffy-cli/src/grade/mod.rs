@@ -218,7 +218,7 @@ fn progress_bar(n_bytes: Option<u64>) -> ProgressBar {
 }
 
 /// A value by the name that a configuration gives it; the error lists the names.
-fn named<T: DeserializeOwned>(name: &str) -> Result<T, NameError> {
+pub(crate) fn named<T: DeserializeOwned>(name: &str) -> Result<T, NameError> {
     T::deserialize(name.into_deserializer())
 }
 

@@ -55,7 +55,7 @@ pub(super) fn answer(
 ) -> anyhow::Result<Results> {
     let codec = Arc::new(model.codec()?);
     let config = ModelConfig::read(&model.model).code(Code::Input)?;
-    let mut results = Results::new(args.grading.profile, Some(problems.n_rows));
+    let mut results = Results::new(args.grading.profile, Some(problems.data));
     let files = problems.files.iter().map(|file| file.display().to_string());
     ensure_some(problems.problems.len(), &files.collect::<Vec<_>>().join(", "))?;
     let asked = problems

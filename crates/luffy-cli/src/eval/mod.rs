@@ -147,10 +147,10 @@ fn evaluate(args: &EvalArgs, out: &Path, bar: bool) -> anyhow::Result<Results> {
         limit: args.limit,
         verifier: args.grading.verifier,
     })?;
-    let (n_rows, n_problems) = (problems.n_rows, problems.n_problems);
-    let kept = problems.problems.len();
-    let limited = if kept < n_problems { format!(", {kept} of them asked") } else { String::new() };
-    eprintln!("{n_rows} rows collapsed to {n_problems} problems{limited}");
+    let (data, kept) = (problems.data, problems.problems.len() as u64);
+    let limited =
+        if kept < data.problems { format!(", {kept} of them asked") } else { String::new() };
+    eprintln!("{} rows collapsed to {} problems{limited}", data.rows, data.problems);
     let model = ModelArgs {
         model: args.model.clone().context("a model is needed to generate").code(Code::Config)?,
         template: args.template.clone(),

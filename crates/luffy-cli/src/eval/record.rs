@@ -68,19 +68,28 @@ pub(super) struct Answered {
     pub(super) records: Vec<Record>,
 }
 
+/// How much data there was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct DataCounts {
+    /// Rows of the asked sources.
+    pub(super) rows: u64,
+    /// Problems that these rows are, before any limit.
+    pub(super) problems: u64,
+}
+
 /// The responses of an evaluation by problem, in the order of the file.
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) problems: Vec<Answered>,
     by_name: BTreeMap<String, usize>,
-    /// Rows of the data that the problems were collapsed from, where data was read.
-    pub(super) n_rows: Option<u64>,
+    /// What was read, where data was read.
+    pub(super) data: Option<DataCounts>,
     pub(super) profile: luffy_reward::Profile,
 }
 
 impl Results {
-    pub(super) fn new(profile: luffy_reward::Profile, n_rows: Option<u64>) -> Self {
-        Self { problems: Vec::new(), by_name: BTreeMap::new(), n_rows, profile }
+    pub(super) fn new(profile: luffy_reward::Profile, data: Option<DataCounts>) -> Self {
+        Self { problems: Vec::new(), by_name: BTreeMap::new(), data, profile }
     }
 
     /// Adds a response to the problem it belongs to.

@@ -63,12 +63,15 @@ impl Settings {
     /// Makes the folder of the evaluation, or finds it made by an evaluation with the same settings.
     pub(super) fn claim(&self, out: &Path) -> anyhow::Result<()> {
         let path = out.join(FILE);
-        let own = serde_json::to_value(self)?;
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        // Through its text, as the stored one: numbers are then the same.
+        let own: Value = serde_json::from_slice(&text)?;
         if path.exists() {
-            let text = fs::read(&path)
+            let stored = fs::read(&path)
                 .with_context(|| format!("cannot read {}", path.display()))
                 .code(Code::Input)?;
-            let stored: Value = serde_json::from_slice(&text)
+            let stored: Value = serde_json::from_slice(&stored)
                 .with_context(|| format!("{} is no JSON", path.display()))
                 .code(Code::Input)?;
             let differing = differing(&stored, &own);
@@ -91,8 +94,6 @@ impl Settings {
             return Err(error).code(Code::Config);
         }
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-        let mut text = serde_json::to_vec_pretty(&own)?;
-        text.push(b'\n');
         write_atomic(&path, &text)
     }
 }

@@ -8,6 +8,7 @@ use luffy_core::{Message, Task};
 use luffy_data::{ColumnNames, read_tasks};
 
 use super::options;
+use super::record::DataCounts;
 use crate::config::VerifierName;
 use crate::exit::{Code, WithCode};
 
@@ -74,10 +75,8 @@ pub(super) struct Selection<'a> {
 #[derive(Debug)]
 pub(super) struct Problems {
     pub(super) problems: Vec<Problem>,
-    /// Rows read of the selected sources, before they were collapsed and limited.
-    pub(super) n_rows: u64,
-    /// Problems before the limit.
-    pub(super) n_problems: usize,
+    /// What was read of the selected sources, before the limit.
+    pub(super) data: DataCounts,
     /// The files, in the order their numbers count.
     pub(super) files: Vec<PathBuf>,
 }
@@ -116,13 +115,8 @@ pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Problems> {
             return Err(error).code(Code::Input);
         }
     }
-    let n_problems = collapsed.problems.len();
-    Ok(Problems {
-        problems: limited(collapsed.problems, selection.limit),
-        n_rows: collapsed.n_rows,
-        n_problems,
-        files,
-    })
+    let data = DataCounts { rows: collapsed.n_rows, problems: collapsed.problems.len() as u64 };
+    Ok(Problems { problems: limited(collapsed.problems, selection.limit), data, files })
 }
 
 /// The suites by name, groups taken apart, each once.

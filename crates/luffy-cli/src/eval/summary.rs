@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::grading::same;
-use super::record::{Answered, Finish, Results};
+use super::record::{Answered, DataCounts, Finish, Results};
 use crate::stats::{self, Vote, bootstrap_macro_mean, majority, mean, pass_at_k, wilson};
 
 /// Keys the resamples: the same responses give the same interval.
@@ -18,9 +18,10 @@ const BOOTSTRAP_SEED: u64 = 0;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Summary {
     schema: u32,
-    /// Rows of the data; absent where saved responses were graded.
+    /// What was read; absent where saved responses were graded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rows: Option<u64>,
+    pub(super) data: Option<DataCounts>,
+    /// Problems that were asked.
     pub(super) problems: u64,
     pub(super) responses: u64,
     /// In the order of the data.
@@ -97,7 +98,7 @@ impl Summary {
         }
         Self {
             schema: 1,
-            rows: results.n_rows,
+            data: results.data,
             problems: results.problems.len() as u64,
             responses: sources.iter().map(|source| source.responses).sum(),
             macro_mean: macro_mean(&sources, &averages),
@@ -225,7 +226,8 @@ pub(super) mod tests {
 
     /// Responses as `(problem, source, answer, right)`; without an answer, the prompt was too long.
     pub(in crate::eval) fn results(rows: &[(&str, &str, Option<&str>, bool)]) -> Results {
-        let mut results = Results::new(Profile::Lenient, Some(rows.len() as u64));
+        let data = DataCounts { rows: 9, problems: 8 };
+        let mut results = Results::new(Profile::Lenient, Some(data));
         for (problem, source, answer, correct) in rows {
             let reason = match (answer, correct) {
                 (_, true) => Reason::Exact,

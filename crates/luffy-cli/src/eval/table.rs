@@ -25,11 +25,12 @@ pub(super) fn render(summary: &Summary) -> String {
         rows.push(row);
     }
     let mut text = table::render(&rows);
-    if let Some(n_rows) = summary.rows {
-        let responses = counted(summary.responses, "response", "responses");
-        let problems = counted(summary.problems, "problem", "problems");
-        let _ = writeln!(text, "{n_rows} rows, {problems} with {responses}");
+    if let Some(data) = summary.data {
+        let _ = write!(text, "{} rows of {} problems; ", data.rows, data.problems);
     }
+    let problems = counted(summary.problems, "problem", "problems");
+    let responses = counted(summary.responses, "response", "responses");
+    let _ = writeln!(text, "{problems} asked, {responses}");
     let sum = |of: &dyn Fn(&Source) -> u64| summary.sources.iter().map(of).sum::<u64>();
     let too_long = sum(&|source| source.too_long_problems);
     if too_long > 0 {
@@ -98,7 +99,7 @@ source      problems  k  avg@k   95 % interval  pass@1  pass@2  maj@k  tokens  c
 math               2  1  0.500  0.095 to 0.905   0.500       -  0.500      10    0         1
 amc                1  2  0.500  0.500 to 0.500   0.500   1.000  0.500      10    0         0
 macro mean         3     0.500  0.250 to 0.750   0.500       -  0.500
-4 rows, 3 problems with 4 responses
+9 rows of 8 problems; 3 problems asked, 4 responses
 1 problem left no room in the context of the model and count as wrong
 "
         );

@@ -1,6 +1,8 @@
 //! How far a command is: a bar for a person, a plain line now and then otherwise.
 #![allow(clippy::print_stderr, reason = "progress goes to stderr, so that stdout can be piped")]
 
+use std::fmt::Write;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::clock::Stopwatch;
@@ -68,7 +70,7 @@ impl Meter {
         let seconds = self.watch.seconds();
         let mut text = format!("{} {} in {seconds:.1} s", self.n_items, self.what);
         if self.n_tokens > 0 {
-            text.push_str(&format!(", {} tokens", self.n_tokens));
+            let _ = write!(text, ", {} tokens", self.n_tokens);
         }
         eprintln!("{text}");
     }
@@ -77,11 +79,11 @@ impl Meter {
         let mut text = format!("{} {}", self.n_items, self.what);
         if self.n_tokens > 0 {
             let per_second = rate(self.n_tokens as f64 / seconds);
-            text.push_str(&format!("  {} tokens  {per_second} tok/s", self.n_tokens));
+            let _ = write!(text, "  {} tokens  {per_second} tok/s", self.n_tokens);
         }
         if let Some(total) = self.total.filter(|total| self.done > 0 && self.done < *total) {
             let left = seconds * (total - self.done) as f64 / self.done as f64;
-            text.push_str(&format!("  eta {}", duration(left)));
+            let _ = write!(text, "  eta {}", duration(left));
         }
         text
     }

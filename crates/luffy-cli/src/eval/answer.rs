@@ -15,7 +15,7 @@ use luffy_rollout::Engine;
 use rayon::prelude::*;
 
 use super::record::{Finish, Line, Results};
-use super::suite::{Problem, Problems, without_system};
+use super::suite::{Problem, Selected, without_system};
 use super::{EvalArgs, System, counted, ensure_some, grading};
 use crate::device::device;
 use crate::exit::{Code, WithCode};
@@ -49,16 +49,16 @@ struct Asked {
 pub(super) fn answer(
     args: &EvalArgs,
     model: &ModelArgs,
-    problems: Problems,
+    selected: Selected,
     path: &Path,
     bar: bool,
 ) -> anyhow::Result<Results> {
     let codec = Arc::new(model.codec()?);
     let config = ModelConfig::read(&model.model).code(Code::Input)?;
-    let mut results = Results::new(args.grading.profile, Some(problems.data));
-    let files = problems.files.iter().map(|file| file.display().to_string());
-    ensure_some(problems.problems.len(), &files.collect::<Vec<_>>().join(", "))?;
-    let asked = problems
+    let mut results = Results::new(args.grading.profile, Some(selected.data));
+    let files = selected.files.iter().map(|file| file.display().to_string());
+    ensure_some(selected.problems.len(), &files.collect::<Vec<_>>().join(", "))?;
+    let asked = selected
         .problems
         .into_iter()
         .map(|problem| ask(args, problem, &codec, &config))

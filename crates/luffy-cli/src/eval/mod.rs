@@ -115,12 +115,11 @@ enum System {
 /// # Errors
 /// If model or data cannot be read, the folder belongs to another evaluation, or it cannot be written.
 pub(crate) fn eval(args: &EvalArgs, bar: bool) -> anyhow::Result<()> {
-    let (results, out) = match &args.responses {
-        Some(file) => (saved::regrade(args, file, bar)?, args.out.clone()),
-        None => {
-            let out = args.out.clone().unwrap_or_else(|| free_run_dir("eval"));
-            (evaluate(args, &out, bar)?, Some(out))
-        }
+    let (results, out) = if let Some(file) = &args.responses {
+        (saved::regrade(args, file, bar)?, args.out.clone())
+    } else {
+        let out = args.out.clone().unwrap_or_else(|| free_run_dir("eval"));
+        (evaluate(args, &out, bar)?, Some(out))
     };
     let summary = Summary::new(&results, &args.pass_at);
     print!("{}", table::render(&summary));
@@ -140,14 +139,14 @@ fn evaluate(args: &EvalArgs, out: &Path, bar: bool) -> anyhow::Result<Results> {
             anyhow!("nothing to evaluate on: name `--data FILE`, or `--suite NAME --data-dir DIR`");
         return Err(error).code(Code::Config);
     }
-    let problems = suite::read(&suite::Selection {
+    let selected = suite::read(&suite::Selection {
         files: &args.data,
         suites: &args.suite,
         data_dir: args.data_dir.as_deref(),
         limit: args.limit,
         verifier: args.grading.verifier,
     })?;
-    let (data, kept) = (problems.data, problems.problems.len() as u64);
+    let (data, kept) = (selected.data, selected.problems.len() as u64);
     let limited =
         if kept < data.problems { format!(", {kept} of them asked") } else { String::new() };
     eprintln!("{} rows collapsed to {} problems{limited}", data.rows, data.problems);
@@ -155,9 +154,9 @@ fn evaluate(args: &EvalArgs, out: &Path, bar: bool) -> anyhow::Result<Results> {
         model: args.model.clone().context("a model is needed to generate").code(Code::Config)?,
         template: args.template.clone(),
     };
-    let settings = settings::Settings::new(args, &model, &problems.files);
+    let settings = settings::Settings::new(args, &model, &selected.files);
     settings.claim(out)?;
-    answer::answer(args, &model, problems, &out.join(RESPONSES), bar)
+    answer::answer(args, &model, selected, &out.join(RESPONSES), bar)
 }
 
 /// A number in words that fit it.

@@ -91,16 +91,15 @@ impl Verifier for NumberedOptions {
 /// The text with every digit that stands alone, in no larger number and no word, as its letter.
 fn in_letters(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
-    let is_number =
-        |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_digit);
+    let joins = |point: Option<&char>, digit: Option<&char>| {
+        matches!(point, Some('.' | ',')) && digit.is_some_and(char::is_ascii_digit)
+    };
     let stands_alone = |i: usize| {
-        let before = i.checked_sub(1).and_then(|at| chars.get(at));
-        let after = chars.get(i + 1);
-        let is_point = |c: Option<&char>| matches!(c, Some('.' | ','));
-        !before.is_some_and(|c| c.is_alphanumeric())
-            && !after.is_some_and(|c| c.is_alphanumeric())
-            && !(is_point(before) && is_number(i.checked_sub(2)))
-            && !(is_point(after) && is_number(Some(i + 2)))
+        let before = |n: usize| i.checked_sub(n).and_then(|at| chars.get(at));
+        let after = |n: usize| chars.get(i + n);
+        let touches = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric());
+        let is_part = touches(before(1)) || touches(after(1));
+        !is_part && !joins(before(1), before(2)) && !joins(after(1), after(2))
     };
     chars
         .iter()

@@ -73,7 +73,7 @@ pub(super) struct Selection<'a> {
 
 /// The problems of a selection.
 #[derive(Debug)]
-pub(super) struct Problems {
+pub(super) struct Selected {
     pub(super) problems: Vec<Problem>,
     /// What was read of the selected sources, before the limit.
     pub(super) data: DataCounts,
@@ -82,7 +82,7 @@ pub(super) struct Problems {
 }
 
 /// Reads a selection; rows with the same source, conversation and golds become one problem.
-pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Problems> {
+pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Selected> {
     let suites = suites(selection.suites).code(Code::Config)?;
     let mut parts: Vec<(PathBuf, Option<&Suite>)> =
         selection.files.iter().map(|file| (file.clone(), None)).collect();
@@ -93,14 +93,12 @@ pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Problems> {
     let mut read: Vec<Vec<Task>> = Vec::new();
     let mut collapsed = Collapsed::default();
     for (path, suite) in parts {
-        let number = match files.iter().position(|file| *file == path) {
-            Some(number) => number,
-            None => {
-                read.push(read_tasks(&path, &ColumnNames::default()).code(Code::Input)?);
-                files.push(path.clone());
-                files.len() - 1
-            }
-        };
+        let known = files.iter().position(|file| *file == path);
+        let number = known.unwrap_or(files.len());
+        if known.is_none() {
+            read.push(read_tasks(&path, &ColumnNames::default()).code(Code::Input)?);
+            files.push(path.clone());
+        }
         let before = collapsed.n_rows;
         for (row, task) in read[number].iter().enumerate() {
             if suite.is_none_or(|suite| suite.source == task.source) {
@@ -116,7 +114,7 @@ pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Problems> {
         }
     }
     let data = DataCounts { rows: collapsed.n_rows, problems: collapsed.problems.len() as u64 };
-    Ok(Problems { problems: limited(collapsed.problems, selection.limit), data, files })
+    Ok(Selected { problems: limited(collapsed.problems, selection.limit), data, files })
 }
 
 /// The suites by name, groups taken apart, each once.

@@ -58,7 +58,8 @@ pub(super) struct Interval {
 /// The figures of one source.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Source {
-    pub(super) source: String,
+    #[serde(rename = "source")]
+    pub(super) name: String,
     pub(super) problems: u64,
     pub(super) responses: u64,
     /// Fewest and most responses to a problem.
@@ -132,7 +133,7 @@ fn source(name: &str, problems: &[&Answered], profile: Profile, pass_at: &[u64])
         .map(|record| record.n_tokens as f64)
         .collect();
     Source {
-        source: name.to_owned(),
+        name: name.to_owned(),
         problems: problems.len() as u64,
         responses: lens().sum(),
         samples,

@@ -53,7 +53,7 @@ fn source_row(source: &Source, pass_at: &[u64]) -> Vec<String> {
         [least, most] if least == most => most.to_string(),
         [least, most] => format!("{least}-{most}"),
     };
-    let mut row = vec![source.source.clone(), source.problems.to_string(), k];
+    let mut row = vec![source.name.clone(), source.problems.to_string(), k];
     row.extend(figures(&source.figures, pass_at));
     row.push(format!("{:.0}", source.mean_tokens));
     row.push(source.cut.to_string());

@@ -10,7 +10,7 @@ use luffy_rollout::Engine;
 
 use crate::device::device;
 use crate::model::{ModelArgs, check_ids};
-use crate::rows::{Fields, Given, IoArgs, Line, RowWriter, Rows, Words};
+use crate::rows::{Fields, Given, IoArgs, Line, RowWriter, Rows, Words, Worked};
 
 mod sampling;
 
@@ -80,7 +80,7 @@ struct Generator {
 }
 
 impl Generator {
-    fn chunk(&mut self, lines: &[Line]) -> Vec<Result<(Vec<u8>, u64), String>> {
+    fn chunk(&mut self, lines: &[Line]) -> Vec<Worked> {
         let read: Vec<Result<(Fields<'_>, Vec<SampleRequest>), String>> = lines
             .iter()
             .map(|line| {

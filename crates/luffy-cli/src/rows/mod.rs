@@ -6,4 +6,4 @@ mod stream;
 
 pub(crate) use fields::{Fields, RowWriter, json, write_field};
 pub(crate) use given::{Given, Words};
-pub(crate) use stream::{IoArgs, Line, Rows};
+pub(crate) use stream::{IoArgs, Line, Rows, Worked};

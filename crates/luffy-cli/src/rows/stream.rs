@@ -32,6 +32,9 @@ pub(crate) struct Line {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// What a line becomes: bytes to write and the tokens that it took, or what is wrong with it.
+pub(crate) type Worked = Result<(Vec<u8>, u64), String>;
+
 /// Rows on their way through a command.
 pub(crate) struct Rows {
     /// What messages call the input.
@@ -44,8 +47,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// Opens the input, works through it `chunk_lines` at a time and writes what comes out in the order
-    /// of the input. `work` gives for every line what to write and how many tokens that took, or what is
-    /// wrong with the line; a wrong line is named on stderr, and the others go on.
+    /// of the input. `work` says what becomes of every line; a wrong line is named on stderr, and the others go on.
     ///
     /// # Errors
     /// If the input cannot be read, the output not written, or `work` fails; and at the end, with
@@ -54,17 +56,15 @@ impl Rows {
         args: &IoArgs,
         bar: bool,
         chunk_lines: usize,
-        mut work: impl FnMut(&[Line]) -> anyhow::Result<Vec<Result<(Vec<u8>, u64), String>>>,
+        mut work: impl FnMut(&[Line]) -> anyhow::Result<Vec<Worked>>,
     ) -> anyhow::Result<()> {
         let mut rows = Self::open(&args.input, bar)?;
-        match args.output.as_deref().filter(|path| *path != Path::new("-")) {
-            Some(path) => write_atomic_with(path, |file| {
-                rows.pump(file, &path.display().to_string(), chunk_lines, &mut work)
-            })?,
-            None => {
-                let output = &mut BufWriter::new(io::stdout().lock());
-                rows.pump(output, "stdout", chunk_lines, &mut work)?;
-            }
+        if let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) {
+            let name = path.display().to_string();
+            write_atomic_with(path, |file| rows.pump(file, &name, chunk_lines, &mut work))?;
+        } else {
+            let output = &mut BufWriter::new(io::stdout().lock());
+            rows.pump(output, "stdout", chunk_lines, &mut work)?;
         }
         rows.meter.finish();
         let (n_bad, name) = (rows.n_bad, &rows.name);
@@ -94,7 +94,7 @@ impl Rows {
         output: &mut dyn Write,
         output_name: &str,
         chunk_lines: usize,
-        work: &mut dyn FnMut(&[Line]) -> anyhow::Result<Vec<Result<(Vec<u8>, u64), String>>>,
+        work: &mut dyn FnMut(&[Line]) -> anyhow::Result<Vec<Worked>>,
     ) -> anyhow::Result<()> {
         let context = || format!("cannot write {output_name}");
         loop {

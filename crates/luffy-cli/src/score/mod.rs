@@ -9,7 +9,7 @@ use luffy_policy::{CausalLm, ModelConfig};
 use crate::device::device;
 use crate::generate::positive;
 use crate::model::{ModelArgs, check_ids};
-use crate::rows::{Fields, Given, IoArgs, Line, RowWriter, Rows, Words};
+use crate::rows::{Fields, Given, IoArgs, Line, RowWriter, Rows, Words, Worked};
 
 mod sample;
 
@@ -64,7 +64,7 @@ fn chunk(
     lines: &[Line],
     scorer: &Scorer,
     asked: impl Fn(&Fields<'_>) -> Result<Row, String>,
-) -> Vec<Result<(Vec<u8>, u64), String>> {
+) -> Vec<Worked> {
     let read: Vec<Result<(Fields<'_>, Row), String>> = lines
         .iter()
         .map(|line| {

@@ -5,7 +5,7 @@ use luffy_core::TextCodec;
 use luffy_data::HfCodec;
 
 use crate::model::ModelArgs;
-use crate::rows::{Fields, Given, IoArgs, RowWriter, Rows, Words};
+use crate::rows::{Fields, Given, IoArgs, RowWriter, Rows, Words, Worked};
 
 /// Lines per chunk; tokenising is quick.
 const CHUNK_LINES: usize = 1024;
@@ -37,7 +37,7 @@ pub(crate) fn tokenize(args: &TokenizeArgs, bar: bool) -> anyhow::Result<()> {
     })
 }
 
-fn row(line: &[u8], codec: &HfCodec, generation: bool) -> Result<(Vec<u8>, u64), String> {
+fn row(line: &[u8], codec: &HfCodec, generation: bool) -> Worked {
     let fields = Fields::parse(line)?;
     let is_text = ["messages", "prompt", "text"].iter().any(|name| fields.has(name));
     // Ids are what this command makes: they are read only where there is nothing to make them of.

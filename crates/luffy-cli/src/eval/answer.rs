@@ -75,16 +75,12 @@ pub(super) fn answer(
     let expected: Vec<(&str, u32)> =
         pairs.iter().map(|(i, sample)| (asked[*i].problem.task.id.as_str(), *sample)).collect();
     let ends: Vec<usize> = units.iter().map(|unit| unit.end).collect();
-    let stored = stored::read(path, &expected, &ends)?;
-    if !stored.lines.is_empty() {
-        let (n, all) = (stored.lines.len(), pairs.len());
+    let stored = stored::read(path, &expected, &ends, |line| results.add(line))?;
+    if stored.n_lines > 0 {
+        let (n, all) = (stored.n_lines, pairs.len());
         meter.note(&format!("{n} of {all} responses are there already"));
     }
-    let n_stored = stored.lines.len();
-    for line in stored.lines {
-        results.add(line);
-    }
-    if n_stored == pairs.len() {
+    if stored.n_lines == pairs.len() {
         return Ok(results);
     }
     let mut log = JsonlLog::open(path, stored.offset)?;
@@ -93,7 +89,7 @@ pub(super) fn answer(
     let decoder = LmDecoder::new(weights);
     let engine_codec: Arc<dyn TextCodec> = Arc::<HfCodec>::clone(&codec);
     let mut engine = Engine::new(decoder, engine_codec, device, args.sampling.max_rows);
-    for unit in units.into_iter().filter(|unit| unit.start >= n_stored) {
+    for unit in units.into_iter().filter(|unit| unit.start >= stored.n_lines) {
         for line in answer_unit(args, &mut engine, &asked, &pairs[unit])? {
             log.append(&line)?;
             meter.add(1, 1, line.n_tokens);

@@ -26,7 +26,8 @@ pub(super) fn render(summary: &Summary) -> String {
     }
     let mut text = table::render(&rows);
     if let Some(data) = summary.data {
-        let _ = write!(text, "{} rows of {} problems; ", data.rows, data.problems);
+        let rows = counted(data.rows, "row", "rows");
+        let _ = write!(text, "{rows} of {}; ", counted(data.problems, "problem", "problems"));
     }
     let problems = counted(summary.problems, "problem", "problems");
     let responses = counted(summary.responses, "response", "responses");

@@ -4,7 +4,7 @@ use luffy_core::{Outcome, Reason, Response, Task, Verdict};
 use luffy_reward::GradingValues;
 use serde_json::value::RawValue;
 
-use crate::rows::{Fields, json, write_field as write};
+use crate::rows::{Fields, RowWriter};
 
 /// The fields that grading adds. A row that has them already, graded before, gets new ones.
 const ADDED: [&str; 5] = ["correct", "verdict", "reason", "extracted", "reward"];
@@ -30,9 +30,7 @@ pub(super) struct Graded {
 impl<'a> Row<'a> {
     /// Reads a line; the error says in a few words what is wrong with it.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, String> {
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-        let fields: Fields<'a> =
-            serde_json::from_slice(line).map_err(|error| format!("not a JSON object: {error}"))?;
+        let fields = Fields::parse(line)?;
         let response = fields.get("response").ok_or("no `response`")?;
         let response =
             serde_json::from_str(response.get()).map_err(|_| "`response` is no text".to_owned())?;
@@ -70,18 +68,14 @@ impl<'a> Row<'a> {
     pub(super) fn graded(&self, verdict: &Verdict, values: GradingValues) -> Graded {
         let reward = values.reward(verdict);
         let extracted = verdict.extracted.as_ref().map(|extracted| &extracted.text);
-        let mut bytes = vec![b'{'];
-        let kept = self.fields.without(&ADDED);
-        for (name, value) in kept {
-            write(&mut bytes, name, value.get());
-        }
         let outcome = verdict.outcome();
-        write(&mut bytes, "correct", &json(&(outcome == Outcome::Correct)));
-        write(&mut bytes, "verdict", &json(&outcome));
-        write(&mut bytes, "reason", &json(&verdict.reason));
-        write(&mut bytes, "extracted", &json(&extracted));
-        write(&mut bytes, "reward", &json(&reward));
-        bytes.extend(b"}\n");
+        let bytes = RowWriter::pass(&self.fields, &ADDED)
+            .add("correct", &(outcome == Outcome::Correct))
+            .add("verdict", &outcome)
+            .add("reason", &verdict.reason)
+            .add("extracted", &extracted)
+            .add("reward", &reward)
+            .finish();
         Graded { bytes, reason: verdict.reason, reward }
     }
 }

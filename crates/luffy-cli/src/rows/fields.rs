@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The start of a value, for messages.
-pub(crate) fn excerpt(value: &str) -> String {
+fn excerpt(value: &str) -> String {
     let start: String = value.chars().take(EXCERPT).collect();
     let dots = if start.len() < value.len() { ".." } else { "" };
     format!("{start}{dots}")
@@ -87,7 +87,7 @@ impl RowWriter {
 }
 
 /// Adds a field whose value is JSON already.
-pub(crate) fn write_field(bytes: &mut Vec<u8>, name: &str, value: &str) {
+fn write_field(bytes: &mut Vec<u8>, name: &str, value: &str) {
     if bytes.len() > 1 {
         bytes.push(b',');
     }

@@ -2,8 +2,10 @@
 
 mod fields;
 mod given;
+mod lines;
 mod stream;
 
-pub(crate) use fields::{Fields, RowWriter, json, write_field};
+pub(crate) use fields::{Fields, RowWriter, json};
 pub(crate) use given::{Given, Words};
-pub(crate) use stream::{IoArgs, Line, Rows, Worked};
+pub(crate) use lines::{Line, Lines};
+pub(crate) use stream::{IoArgs, Rows, Worked};

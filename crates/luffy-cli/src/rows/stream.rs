@@ -1,18 +1,15 @@
 //! The loop of every command that turns rows into rows.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 
+use super::lines::{Line, Lines};
 use crate::atomic::write_atomic_with;
 use crate::exit::{Code, WithCode};
 use crate::meter::Meter;
-
-/// Bytes of lines that are worked on side by side; the last line may go beyond.
-const CHUNK_BYTES: usize = 8 << 20;
 
 /// Where rows come from and go to.
 #[derive(Debug, Args)]
@@ -25,22 +22,12 @@ pub(crate) struct IoArgs {
     output: Option<PathBuf>,
 }
 
-/// A line of the input with its number, from 1.
-#[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) number: u64,
-    pub(crate) bytes: Vec<u8>,
-}
-
 /// What a line becomes: bytes to write and the tokens that it took, or what is wrong with it.
 pub(crate) type Worked = Result<(Vec<u8>, u64), String>;
 
 /// Rows on their way through a command.
 pub(crate) struct Rows {
-    /// What messages call the input.
-    name: String,
-    input: Box<dyn BufRead>,
-    n_lines: u64,
+    lines: Lines,
     n_bad: u64,
     meter: Meter,
 }
@@ -58,7 +45,9 @@ impl Rows {
         chunk_lines: usize,
         mut work: impl FnMut(&[Line]) -> anyhow::Result<Vec<Worked>>,
     ) -> anyhow::Result<()> {
-        let mut rows = Self::open(&args.input, bar)?;
+        let lines = Lines::open(&args.input)?;
+        let meter = Meter::new("rows", lines.n_bytes, bar);
+        let mut rows = Self { lines, n_bad: 0, meter };
         if let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) {
             let name = path.display().to_string();
             write_atomic_with(path, |file| rows.pump(file, &name, chunk_lines, &mut work))?;
@@ -67,26 +56,12 @@ impl Rows {
             rows.pump(output, "stdout", chunk_lines, &mut work)?;
         }
         rows.meter.finish();
-        let (n_bad, name) = (rows.n_bad, &rows.name);
+        let (n_bad, name) = (rows.n_bad, &rows.lines.name);
         if n_bad > 0 {
             let lines = if n_bad == 1 { "line" } else { "lines" };
             return Err(anyhow!("{n_bad} {lines} of {name} could not be used")).code(Code::Input);
         }
         Ok(())
-    }
-
-    fn open(path: &Path, bar: bool) -> anyhow::Result<Self> {
-        let (name, input, n_bytes): (_, Box<dyn BufRead>, _) = if path == Path::new("-") {
-            ("stdin".to_owned(), Box::new(io::stdin().lock()), None)
-        } else {
-            let name = path.display().to_string();
-            let file = File::open(path)
-                .with_context(|| format!("cannot read {name}"))
-                .code(Code::Input)?;
-            let n_bytes = file.metadata().ok().map(|metadata| metadata.len());
-            (name, Box::new(BufReader::new(file)), n_bytes)
-        };
-        Ok(Self { name, input, n_lines: 0, n_bad: 0, meter: Meter::new("rows", n_bytes, bar) })
     }
 
     fn pump(
@@ -98,7 +73,7 @@ impl Rows {
     ) -> anyhow::Result<()> {
         let context = || format!("cannot write {output_name}");
         loop {
-            let lines = self.chunk(chunk_lines)?;
+            let lines = self.lines.chunk(chunk_lines)?;
             if lines.is_empty() {
                 return Ok(());
             }
@@ -110,35 +85,13 @@ impl Rows {
                     }
                     Err(what) => {
                         self.n_bad += 1;
-                        self.meter.note(&format!("{}:{}: {what}", self.name, line.number));
+                        self.meter.note(&format!("{}:{}: {what}", self.lines.name, line.number));
                     }
                 }
             }
             // Whoever reads along gets what is done.
             output.flush().with_context(context)?;
         }
-    }
-
-    /// The next lines that are not blank; none at the end.
-    fn chunk(&mut self, n_lines: usize) -> anyhow::Result<Vec<Line>> {
-        let (mut lines, mut n_bytes) = (Vec::new(), 0);
-        while lines.len() < n_lines && n_bytes < CHUNK_BYTES {
-            let mut bytes = Vec::new();
-            let n_read = self
-                .input
-                .read_until(b'\n', &mut bytes)
-                .with_context(|| format!("cannot read {}", self.name))
-                .code(Code::Input)?;
-            if n_read == 0 {
-                break;
-            }
-            self.n_lines += 1;
-            if !bytes.trim_ascii().is_empty() {
-                n_bytes += bytes.len();
-                lines.push(Line { number: self.n_lines, bytes });
-            }
-        }
-        Ok(lines)
     }
 }
 
@@ -150,9 +103,7 @@ mod tests {
     fn rows_leave_in_order_and_wrong_ones_are_counted() {
         let input = "a\n\nbad\nb\r\nc";
         let mut rows = Rows {
-            name: "x".into(),
-            input: Box::new(io::Cursor::new(input)),
-            n_lines: 0,
+            lines: Lines::new("x", Box::new(io::Cursor::new(input))),
             n_bad: 0,
             meter: Meter::new("rows", None, false),
         };

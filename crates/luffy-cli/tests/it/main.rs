@@ -1,5 +1,6 @@
 //! The program from outside, in reading order.
 
+mod book; // the examples of the page of commands
 mod eval; // problems in; responses, verdicts and figures out, the same after an interruption
 mod generate; // prompts in, responses out, against transformers
 mod golds; // every gold against every gold: only the known pairs are equal

@@ -10,14 +10,14 @@ use crate::eval::record::Line;
 use crate::exit::{Code, WithCode};
 
 /// What of a file counts: whole units.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
-    pub(super) lines: Vec<Line>,
+    pub(super) n_lines: usize,
     /// Where the last of them ends in the file.
     pub(super) offset: u64,
 }
 
-/// Reads the lines of the units that are complete. `expected` names problem and sample of every line,
+/// Hands on the lines of the units that are complete. `expected` names problem and sample of every line,
 /// `ends` the numbers of lines at which units end, ascending. A last line without its end is what a killed
 /// process leaves, and is passed over.
 ///
@@ -27,6 +27,7 @@ pub(super) fn read(
     path: &Path,
     expected: &[(&str, u32)],
     ends: &[usize],
+    mut take: impl FnMut(Line),
 ) -> anyhow::Result<Stored> {
     let context = || format!("cannot read {}", path.display());
     let file = match File::open(path) {
@@ -35,7 +36,7 @@ pub(super) fn read(
         Err(error) => return Err(error).with_context(context).code(Code::Input),
     };
     let mut input = BufReader::new(file);
-    let (mut lines, mut offset) = (Vec::new(), 0_u64);
+    let (mut unit, mut n_lines, mut offset) = (Vec::new(), 0, 0_u64);
     let mut stored = Stored::default();
     let mut bytes = Vec::new();
     loop {
@@ -44,15 +45,15 @@ pub(super) fn read(
         if bytes.last() != Some(&b'\n') {
             return Ok(stored);
         }
-        offset += bytes.len() as u64;
-        let n_before = stored.lines.len() + lines.len();
-        let line = check(&bytes, expected.get(n_before))
-            .map_err(|what| anyhow!("{}:{}: {what}", path.display(), n_before + 1))
+        let line = check(&bytes, expected.get(n_lines))
+            .map_err(|what| anyhow!("{}:{}: {what}", path.display(), n_lines + 1))
             .code(Code::Input)?;
-        lines.push(line);
-        if ends.binary_search(&(n_before + 1)).is_ok() {
-            stored.lines.append(&mut lines);
-            stored.offset = offset;
+        unit.push(line);
+        n_lines += 1;
+        offset += bytes.len() as u64;
+        if ends.binary_search(&n_lines).is_ok() {
+            unit.drain(..).for_each(&mut take);
+            stored = Stored { n_lines, offset };
         }
     }
 }
@@ -97,8 +98,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("responses.jsonl");
         fs::write(&path, text).unwrap();
-        read(&path, &EXPECTED, &[2, 4, 5])
-            .map(|stored| (stored.lines.len(), stored.offset))
+        let mut n_taken = 0;
+        read(&path, &EXPECTED, &[2, 4, 5], |_| n_taken += 1)
+            .map(|stored| {
+                assert_eq!(stored.n_lines, n_taken);
+                (stored.n_lines, stored.offset)
+            })
             .map_err(|error| {
                 format!("{error:#}").replace(&format!("{}/", dir.path().display()), "")
             })
@@ -114,7 +119,8 @@ mod tests {
             let cut = format!("{text}{}", &lines[0].get(..20).unwrap());
             assert_eq!(check_text(&cut), Ok((kept, kept as u64 * len)), "{n} lines and a part");
         }
-        assert_eq!(read(Path::new("/nonexistent"), &EXPECTED, &[5]).unwrap().lines.len(), 0);
+        let missing = read(Path::new("/nonexistent"), &EXPECTED, &[5], |_| {});
+        assert_eq!(missing.unwrap(), Stored::default());
     }
 
     #[test]

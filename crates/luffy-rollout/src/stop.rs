@@ -53,8 +53,22 @@ mod tests {
     #[derive(Debug)]
     struct Pieces;
 
-    const PIECES: [&[u8]; 10] =
-        [b"", b"a", b"b", b"ab", b"\n", b"\n\n", b"\xc3", b"\xa9", b"\xf0\x9f", b"\x98\x80"];
+    const PIECES: [&[u8]; 14] = [
+        b"",
+        b"a",
+        b"b",
+        b"ab",
+        b"\n",
+        b"\n\n",
+        b"\xc3",
+        b"\xa9",
+        b"\xf0\x9f",
+        b"\x98\x80",
+        b"\xf0",
+        b"\x9f",
+        b"\x98",
+        b"\x80",
+    ];
 
     impl TextCodec for Pieces {
         fn encode(&self, text: &str) -> Result<Vec<u32>, CodecError> {
@@ -119,10 +133,18 @@ mod tests {
         check(&tokens, &["ab"], Some("b"));
     }
 
+    #[test]
+    fn the_rest_of_a_character_does_not_pass_for_enough_text() {
+        // Alone, each of the last three bytes of the character is shown as three.
+        let mut tokens = vec![2; 20];
+        tokens.extend([10, 11, 12, 13, 0, 0, 0, 1]);
+        check(&tokens, &["\u{1f600}a"], Some(&"b".repeat(20)));
+    }
+
     proptest! {
         #[test]
         fn looking_at_the_end_is_looking_at_everything(
-            tokens in proptest::collection::vec(0_u32..10, 0..60),
+            tokens in proptest::collection::vec(0_u32..14, 0..60),
             stop in proptest::collection::vec("[ab\n\u{e9}]{1,4}", 1..3),
         ) {
             let first = (0..=tokens.len()).find_map(|n| {

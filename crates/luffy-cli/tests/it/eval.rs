@@ -4,6 +4,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use luffy_core::Task;
+use luffy_data::tasks::addition;
+use luffy_data::write_tasks;
 use serde_json::{Value, json};
 
 use crate::program::{luffy, model, parsed, shared, stderr, stdout};
@@ -190,6 +193,33 @@ fn wrong_usage_has_its_codes() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(part), "{args:?}: {}", stderr(&output));
     }
+}
+
+/// The base of recipe `addition` answers easy problems at once; this is the whole way from parquet to a
+/// figure that is not zero.
+#[test]
+fn a_model_that_can_add_is_measured_so() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let base = dir.path().join("base");
+    fs::create_dir(&base).expect("a folder");
+    addition::write_side_files(&base).expect("the tokenizer");
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/addition-base");
+    fs::copy(weights.join("model.safetensors"), base.join("model.safetensors")).expect("a copy");
+    let tasks: Vec<Task> = (0..40).map(|index| addition::test_task(0, index, Some(1))).collect();
+    let data = dir.path().join("problems.parquet");
+    write_tasks(&data, &tasks).expect("a file");
+    let (base, data) = (base.to_str().expect("UTF-8"), data.to_str().expect("UTF-8"));
+    let out = path(dir.path(), "out");
+    // Small sums repeat; one response to each problem is enough.
+    let args =
+        ["eval", "--model", base, "--data", data, "--out", &out, "--greedy", "--samples", "1"];
+    let output = luffy(&args, "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let summary = json_of(&out, "summary.json");
+    let source = &summary["sources"][0];
+    assert!(source["avg"].as_f64().expect("a number") > 0.9, "{summary}");
+    assert_eq!((&source["interval"]["method"], &source["cut"]), (&json!("wilson"), &json!(0)));
+    assert_eq!(source["majority"], source["avg"], "one response is its own majority");
 }
 
 #[test]

@@ -62,20 +62,8 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 ///
 /// # Reference
 /// B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 1979.
-#[expect(clippy::cast_sign_loss, reason = "the shares are positive")]
 pub fn bootstrap_mean(values: &[f64], seed: u64) -> Option<Interval> {
-    if values.is_empty() {
-        return None;
-    }
-    let key = StreamKey { seed, purpose: Purpose::Bootstrap, step: 0, prompt: 0, member: 0 };
-    let mut stream = key.stream();
-    let n = values.len() as u64;
-    let mut means: Vec<f64> = (0..N_RESAMPLES)
-        .map(|_| (0..n).map(|_| values[stream.below(n) as usize]).sum::<f64>() / n as f64)
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let at = |share: f64| means[((share * N_RESAMPLES as f64) as usize).min(means.len() - 1)];
-    Some(Interval { low: at(0.025), high: at(0.975) })
+    bootstrap_macro_mean(&[values], seed)
 }
 
 /// 95 % interval of the mean over sources of the means over problems: each resample draws the problems of
@@ -219,7 +207,6 @@ mod tests {
         // A source without spread and one of two problems, 0 and 1: the means are 1/2 x (0, 1/2, 1) + 1/4.
         let interval = bootstrap_macro_mean(&[&[0.5; 7], &[0.0, 1.0]], 1);
         assert_eq!(interval, Some(Interval { low: 0.25, high: 0.75 }));
-        // Were the problems of both drawn from one urn, the ends would lie closer together.
         let values = [0.1, 0.7, 0.4, 0.9];
         assert_eq!(bootstrap_macro_mean(&[&values, &[]], 5), bootstrap_mean(&values, 5));
         assert_eq!(bootstrap_macro_mean(&[&[]], 5), None);

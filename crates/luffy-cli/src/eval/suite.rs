@@ -1,6 +1,6 @@
 //! Benchmarks by name, over files that are there already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
@@ -99,21 +99,23 @@ pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Selected> {
             read.push(read_tasks(&path, &ColumnNames::default()).code(Code::Input)?);
             files.push(path.clone());
         }
-        let before = collapsed.n_rows;
+        let mut n_rows = 0;
         for (row, task) in read[number].iter().enumerate() {
             if suite.is_none_or(|suite| suite.source == task.source) {
                 let own = suite.map_or(VerifierName::Math, |suite| suite.verifier);
                 let verifier = selection.verifier.unwrap_or(own);
+                n_rows += 1;
                 collapsed.add((number as u64) << 32 | row as u64, task, verifier);
             }
         }
-        if let Some(suite) = suite.filter(|_| collapsed.n_rows == before) {
+        if let Some(suite) = suite.filter(|_| n_rows == 0) {
             let (name, source, path) = (suite.name, suite.source, path.display());
             let error = anyhow!("suite `{name}`: {path} has no rows with data_source `{source}`");
             return Err(error).code(Code::Input);
         }
     }
-    let data = DataCounts { rows: collapsed.n_rows, problems: collapsed.problems.len() as u64 };
+    let data =
+        DataCounts { rows: collapsed.rows.len() as u64, problems: collapsed.problems.len() as u64 };
     Ok(Selected { problems: limited(collapsed.problems, selection.limit), data, files })
 }
 
@@ -158,12 +160,15 @@ fn find(suite: &Suite, dir: Option<&Path>) -> anyhow::Result<PathBuf> {
 struct Collapsed {
     problems: Vec<Problem>,
     by_content: BTreeMap<String, usize>,
-    n_rows: u64,
+    /// Rows that were added, by key: a file may be named twice.
+    rows: BTreeSet<u64>,
 }
 
 impl Collapsed {
     fn add(&mut self, key: u64, task: &Task, verifier: VerifierName) {
-        self.n_rows += 1;
+        if !self.rows.insert(key) {
+            return;
+        }
         let content = serde_json::json!([task.source, task.messages, task.golds]).to_string();
         if let Some(known) = self.by_content.get(&content) {
             self.problems[*known].n_rows += 1;
@@ -227,7 +232,9 @@ mod tests {
         let found: Vec<_> =
             collapsed.problems.iter().map(|problem| (problem.key, problem.n_rows)).collect();
         assert_eq!(found, [(0, 2), (1, 1), (3, 1), (4, 1)]);
-        assert_eq!(collapsed.n_rows, 5);
+        // The same row once more is no further sample.
+        collapsed.add(0, &task("a", "q", "1"), VerifierName::Math);
+        assert_eq!((collapsed.rows.len(), collapsed.problems[0].n_rows), (5, 2));
         let kept = limited(collapsed.problems, Some(1));
         assert_eq!(kept.iter().map(|problem| problem.key).collect::<Vec<_>>(), [0, 3]);
     }

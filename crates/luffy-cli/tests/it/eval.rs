@@ -76,6 +76,10 @@ fn repeated_rows_are_samples_and_long_prompts_are_counted() {
     let out = path(dir.path(), "three");
     let table = eval(&data, &out, &["--samples", "3", "--limit", "1", "--pass-at", "1,3,9"]);
     assert!(table.contains("2 problems asked, 6 responses\n"), "{table}");
+    let more = parsed(&fs::read_to_string(Path::new(&out).join("responses.jsonl")).expect("it"));
+    for (more, line) in more.iter().zip(&lines[..2]) {
+        assert_eq!(more["response"], line["response"], "who else is asked does not matter");
+    }
     let pass_at = &json_of(&out, "summary.json")["sources"][0]["pass_at"];
     assert_eq!(pass_at.as_object().expect("an object").keys().collect::<Vec<_>>(), ["1", "3"]);
 }
@@ -181,12 +185,16 @@ fn saved_responses_are_graded_without_a_model() {
 #[test]
 fn wrong_usage_has_its_codes() {
     let model = model();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let bad = path(dir.path(), "bad.jsonl");
+    fs::write(&bad, "{\"prompt\":\"q\",\"answer\":\"1\"}\n{\"prompt\":\"q\"}\n").expect("a file");
     for (args, code, part) in [
         (&["eval", "--model", &*model][..], 2, "nothing to evaluate on"),
         (&["eval", "--data", "x.jsonl"], 2, "--model"),
         (&["eval", "--model", &*model, "--suite", "aime99", "--data-dir", "/tmp"], 2, "aime24, "),
         (&["eval", "--model", &*model, "--suite", "amc", "--data-dir", "/nonexistent"], 3, "valid"),
         (&["eval", "--model", &*model, "--data", "/nonexistent.jsonl"], 3, "/nonexistent.jsonl"),
+        (&["eval", "--model", &*model, "--data", &bad], 3, "bad.jsonl: line 2: column"),
         (&["eval", "--responses", "x", "--model", &*model], 2, "cannot be used with"),
     ] {
         let output = luffy(args, "");

@@ -285,6 +285,7 @@ impl Probe {
                     prompt: Arc::clone(&prompt.tokens),
                     max_new_tokens: MAX_TOKENS,
                     sampling: Sampling::Greedy,
+                    stop: [].into(),
                     key: StreamKey {
                         seed: 0,
                         purpose: Purpose::Evaluation,

@@ -39,6 +39,14 @@ enum Command {
     Export(crate::export::ExportArgs),
     /// Grade a JSONL file of responses with gold answers.
     Grade(crate::grade::GradeArgs),
+    /// Turn texts or conversations into token ids.
+    Tokenize(crate::tokenize::TokenizeArgs),
+    /// Log-probs and entropies of given tokens under a model.
+    Score(crate::score::ScoreArgs),
+    /// Responses of a model to prompts.
+    Generate(crate::generate::GenerateArgs),
+    /// Measure a model on benchmarks: avg@k, pass@k, maj@k.
+    Eval(crate::eval::EvalArgs),
     /// List the built-in recipes, or print one.
     Recipes {
         /// The recipe to print.
@@ -46,7 +54,7 @@ enum Command {
     },
     /// Log-probs of a model on random tokens, to compare with another implementation.
     #[command(hide = true)]
-    ScoreSample(crate::score::ScoreArgs),
+    ScoreSample(crate::score::ScoreSampleArgs),
     /// Checkpoints beside what transformers and PyTorch compute with them.
     #[command(hide = true)]
     ConformanceModels(crate::conformance::ModelsArgs),
@@ -114,6 +122,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::Init(args) => crate::init::init(&args),
         Command::Export(args) => crate::export::export(&args),
         Command::Grade(args) => crate::grade::grade(&args, wants_bar()),
+        Command::Tokenize(args) => crate::tokenize::tokenize(&args, wants_bar()),
+        Command::Score(args) => crate::score::score(&args, wants_bar()),
+        Command::Generate(args) => crate::generate::generate(&args, wants_bar()),
+        Command::Eval(args) => crate::eval::eval(&args, wants_bar()),
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
         Command::MeasureMemory(args) => crate::measure::measure(&args),

@@ -133,7 +133,7 @@ pub(crate) fn duration(seconds: f64) -> String {
 }
 
 /// A count per second in at most four characters and a unit.
-fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         "-".to_owned()
     } else if per_second < 9_999.5 {

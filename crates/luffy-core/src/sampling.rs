@@ -48,6 +48,9 @@ pub struct SampleRequest {
     pub max_new_tokens: u32,
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// Texts that end the response where one of them first occurs in it; empty ones end nothing. The
+    /// response's text ends before it, its tokens end with the one that completes it.
+    pub stop: Arc<[String]>,
     /// The random stream; draw `t` of it chooses token `t`.
     pub key: StreamKey,
 }

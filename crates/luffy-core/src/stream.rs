@@ -13,7 +13,7 @@ pub enum Purpose {
     Order = 2,
     /// Tokens of a training rollout.
     Rollout = 3,
-    /// Tokens of an evaluation.
+    /// Tokens of an evaluation, or of a generation outside of any run.
     Evaluation = 4,
     /// Built-in task generators.
     Generate = 5,

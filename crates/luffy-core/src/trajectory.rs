@@ -49,7 +49,8 @@ pub struct Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinishReason {
-    /// It ends with the end token, which is its last token.
+    /// Its writer ended it: the last token is an end token, or completes a stop string that was asked
+    /// for.
     Stop,
     /// The token limit cut it.
     Length,
@@ -62,7 +63,7 @@ pub struct Trajectory {
     pub tokens: Vec<u32>,
     /// Provenance by runs; the lengths sum to `tokens.len()`.
     pub spans: Vec<Span>,
-    /// The text that is graded, without the end token.
+    /// The text that is graded, without the end token or what stands from a stop string on.
     pub text: String,
     /// Why it ends.
     pub finish: FinishReason,

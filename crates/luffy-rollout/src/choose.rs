@@ -14,6 +14,10 @@ pub struct Chosen {
 
 /// Chooses a token: `uniform` in `[0, 1)` is the only randomness.
 ///
+/// The filters mean what they mean in transformers, in its order: top-k, then top-p of what is left (a token
+/// stays while the more likely ones have not reached the bound), then min-p. vLLM applies min-p first. Of
+/// equal logits at the edge of top-k both keep all; here the lower ids stay, so that `k` tokens are `k`.
+///
 /// A draw inverts the cumulative distribution over token ids in ascending order, in `f64`.
 /// `None` if no logit is finite or one is NaN or plus infinity.
 ///
@@ -134,6 +138,43 @@ mod tests {
     fn top_p_keeps_the_token_that_crosses_the_bound() {
         check(&random(None, 0.7, 0.0), [0.0, 0.268_941, 0.731_059, 0.0]);
         check(&random(None, 0.6, 0.0), [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn top_p_is_taken_of_what_top_k_leaves() {
+        // Of the two most likely, 0.731 and 0.269, the first alone reaches 0.7; of all four it has 0.644.
+        check(&random(Some(2), 0.7, 0.0), [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn min_p_comes_after_top_p() {
+        // The two most likely have 0.881 of all: 0.89 lets the third in, and it passes min-p, 0.135 of the
+        // most likely one. Min-p first would leave these three, of which two have 0.910 and are enough.
+        check(&random(None, 0.89, 0.13), [0.090_031, 0.244_728, 0.665_241, 0.0]);
+    }
+
+    #[test]
+    fn the_filters_see_the_tempered_distribution() {
+        // At temperature 2 the shares are e^0, e^0.5, e^1, e^-0.5 = 1, 1.64872, 2.71828, 0.60653 of 5.97353:
+        // min-p 0.3 keeps three, where at temperature 1 it keeps two.
+        let sampling = Sampling::Random { temperature: 2.0, top_k: None, top_p: 1.0, min_p: 0.3 };
+        check(&sampling, [0.186_324, 0.307_196, 0.506_480, 0.0]);
+    }
+
+    #[test]
+    fn at_the_edge_of_top_k_the_lower_id_stays() {
+        let logits = [1.0, 2.0, 1.0, 1.0];
+        for i in 0..100 {
+            let chosen = choose(&logits, &random(Some(2), 1.0, 0.0), f64::from(i) / 100.0);
+            assert!(chosen.unwrap().token < 2);
+        }
+    }
+
+    #[test]
+    fn the_most_likely_token_passes_every_filter() {
+        check(&random(Some(1), 1.0, 0.0), [0.0, 0.0, 1.0, 0.0]);
+        check(&random(None, 0.0, 0.0), [0.0, 0.0, 1.0, 0.0]);
+        check(&random(None, 1.0, 1.0), [0.0, 0.0, 1.0, 0.0]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use luffy_core::{
     Trajectory, Weights,
 };
 
+use crate::stop::text_before_stop;
 use crate::{Chosen, choose};
 
 /// Decodes with a policy in memory, batch by batch.
@@ -39,6 +40,8 @@ struct Slot {
     tokens: Vec<u32>,
     logprobs: Vec<f32>,
     finish: Option<FinishReason>,
+    /// What stands before the stop string that ended it.
+    text: Option<String>,
 }
 
 impl<D: Decoder> Engine<D> {
@@ -71,7 +74,13 @@ impl<D: Decoder> Engine<D> {
         let mut logits = rows_of(logits);
         // `row_of[slot]` is the cache row (and logits row) that a slot reads.
         let mut slots: Vec<Slot> = (0..requests.len())
-            .map(|request| Slot { request, tokens: vec![], logprobs: vec![], finish: None })
+            .map(|request| Slot {
+                request,
+                tokens: vec![],
+                logprobs: vec![],
+                finish: None,
+                text: None,
+            })
             .collect();
         let mut row_of: Vec<u32> = prompt_of;
         let mut n_rows = prompts.len();
@@ -138,6 +147,9 @@ impl<D: Decoder> Engine<D> {
         slot.logprobs.push(logprob);
         if self.codec.end_tokens().contains(&token) {
             slot.finish = Some(FinishReason::Stop);
+        } else if let Some(text) = text_before_stop(&*self.codec, &slot.tokens, &request.stop) {
+            slot.text = Some(text);
+            slot.finish = Some(FinishReason::Stop);
         } else if slot.tokens.len() == request.max_new_tokens as usize {
             slot.finish = Some(FinishReason::Length);
         }
@@ -150,17 +162,19 @@ impl<D: Decoder> Engine<D> {
         requests: &[&SampleRequest],
         results: &mut [Option<Result<Trajectory, SampleError>>],
     ) {
-        let Slot { request, tokens, logprobs, finish } = slot;
+        let Slot { request, tokens, logprobs, finish, text } = slot;
         if results[request].is_some() {
             return;
         }
         let finish = finish.expect("only finished slots are turned into trajectories");
-        let graded = match finish {
-            FinishReason::Stop => &tokens[..tokens.len() - 1],
-            FinishReason::Length => &tokens[..],
-        };
+        let text = text.unwrap_or_else(|| {
+            self.codec.decode(match finish {
+                FinishReason::Stop => &tokens[..tokens.len() - 1],
+                FinishReason::Length => &tokens[..],
+            })
+        });
         results[request] = Some(Ok(Trajectory {
-            text: self.codec.decode(graded),
+            text,
             spans: vec![Span { len: tokens.len() as u32, origin: Origin::Sampled { logprobs } }],
             tokens,
             finish,

@@ -88,6 +88,7 @@ impl Trainer {
                     prompt: Arc::clone(&prompt.tokens),
                     max_new_tokens: settings.max_response_len,
                     sampling: settings.sampling,
+                    stop: [].into(),
                     key: StreamKey {
                         seed: settings.seed,
                         purpose: Purpose::Evaluation,

@@ -62,6 +62,7 @@ fn requests(unit: &[(Arc<Prompt>, GroupPlan)], settings: &RolloutSettings) -> Ve
                     prompt: Arc::clone(&prompt.tokens),
                     max_new_tokens: settings.max_response_len,
                     sampling: settings.sampling,
+                    stop: [].into(),
                     key: settings.key(Purpose::Rollout, prompt, member as u32),
                 });
             }

@@ -146,6 +146,7 @@ fn sampling(
         prompt: greedy.prompt.as_slice().into(),
         max_new_tokens: Greedy::MAX_NEW.min((room - greedy.prompt.len()) as u32),
         sampling,
+        stop: Arc::default(),
         key: StreamKey { seed: 0, purpose: Purpose::Generate, step: 0, prompt: 0, member },
     };
     let cases = &case.expected.greedy;

@@ -4,8 +4,7 @@
     reason = "what went wrong goes to stderr, so that stdout can be piped"
 )]
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +21,7 @@ use crate::atomic::write_atomic_with;
 use crate::clock::Stopwatch;
 use crate::config::{RewardSection, VerifierName, build_verifier};
 use crate::exit::{Code, WithCode};
+use crate::rows::Lines;
 
 mod row;
 mod tally;
@@ -31,9 +31,6 @@ use tally::Tally;
 
 /// Lines that are graded side by side, at most.
 const CHUNK_LINES: usize = 1024;
-
-/// Bytes of lines that are graded side by side; the last line may go beyond.
-const CHUNK_BYTES: usize = 8 << 20;
 
 /// Rows between two lines of progress where there is no bar.
 const ROWS_PER_NOTE: u64 = 100_000;
@@ -79,7 +76,7 @@ pub(crate) fn grade(args: &GradeArgs, bar: bool) -> anyhow::Result<()> {
     job.finish();
     eprint!("{}", job.tally.summary(watch.seconds()));
     if job.tally.n_bad > 0 {
-        let (n_bad, name) = (job.tally.n_bad, &job.name);
+        let (n_bad, name) = (job.tally.n_bad, &job.lines.name);
         return Err(anyhow!("{n_bad} lines of {name} could not be graded")).code(Code::Input);
     }
     Ok(())
@@ -87,21 +84,11 @@ pub(crate) fn grade(args: &GradeArgs, bar: bool) -> anyhow::Result<()> {
 
 /// An input on its way through a verifier.
 struct Job {
-    /// What messages call the input.
-    name: String,
-    input: Box<dyn BufRead>,
+    lines: Lines,
     verifier: Arc<dyn Verifier>,
     values: GradingValues,
-    /// Lines read so far.
-    n_lines: u64,
     tally: Tally,
     bar: Option<ProgressBar>,
-}
-
-/// A line of the input with its number, from 1.
-struct Line {
-    number: u64,
-    bytes: Vec<u8>,
 }
 
 impl Job {
@@ -112,22 +99,12 @@ impl Job {
             profile: args.profile,
             ..RewardSection::default()
         };
-        let (name, input, n_bytes): (_, Box<dyn BufRead>, _) = if args.input == Path::new("-") {
-            ("stdin".to_owned(), Box::new(io::stdin().lock()), None)
-        } else {
-            let name = args.input.display().to_string();
-            let file = File::open(&args.input)
-                .with_context(|| format!("cannot read {name}"))
-                .code(Code::Input)?;
-            let n_bytes = file.metadata().ok().map(|metadata| metadata.len());
-            (name, Box::new(BufReader::new(file)), n_bytes)
-        };
+        let lines = Lines::open(&args.input)?;
+        let n_bytes = lines.n_bytes;
         Ok(Self {
-            name,
-            input,
+            lines,
             verifier: build_verifier(&section),
             values: args.values.unwrap_or_else(|| args.verifier.values()),
-            n_lines: 0,
             tally: Tally::default(),
             bar: bar.then(|| progress_bar(n_bytes)),
         })
@@ -137,11 +114,11 @@ impl Job {
     fn run(&mut self, output: &mut dyn Write, output_name: &str) -> anyhow::Result<()> {
         let context = || format!("cannot write {output_name}");
         loop {
-            let lines = self.chunk()?;
+            let lines = self.lines.chunk(CHUNK_LINES)?;
             if lines.is_empty() {
                 return output.flush().with_context(context);
             }
-            let (name, verifier, values) = (&self.name, &*self.verifier, self.values);
+            let (name, verifier, values) = (&self.lines.name, &*self.verifier, self.values);
             let graded: Vec<_> = lines
                 .par_iter()
                 .map(|line| {
@@ -161,7 +138,7 @@ impl Job {
                         }
                     }
                     Err(what) => {
-                        self.note(&format!("{}:{}: {what}", self.name, line.number));
+                        self.note(&format!("{}:{}: {what}", self.lines.name, line.number));
                         self.tally.n_bad += 1;
                     }
                 }
@@ -171,28 +148,6 @@ impl Job {
                 bar.set_message(format!("{} rows", self.tally.n_rows()));
             }
         }
-    }
-
-    /// The next lines that are not blank; none at the end.
-    fn chunk(&mut self) -> anyhow::Result<Vec<Line>> {
-        let (mut lines, mut n_bytes) = (Vec::new(), 0);
-        while lines.len() < CHUNK_LINES && n_bytes < CHUNK_BYTES {
-            let mut bytes = Vec::new();
-            let n_read = self
-                .input
-                .read_until(b'\n', &mut bytes)
-                .with_context(|| format!("cannot read {}", self.name))
-                .code(Code::Input)?;
-            if n_read == 0 {
-                break;
-            }
-            self.n_lines += 1;
-            if !bytes.trim_ascii().is_empty() {
-                n_bytes += bytes.len();
-                lines.push(Line { number: self.n_lines, bytes });
-            }
-        }
-        Ok(lines)
     }
 
     /// Shows a line that stays.
@@ -218,7 +173,7 @@ fn progress_bar(n_bytes: Option<u64>) -> ProgressBar {
 }
 
 /// A value by the name that a configuration gives it; the error lists the names.
-fn named<T: DeserializeOwned>(name: &str) -> Result<T, NameError> {
+pub(crate) fn named<T: DeserializeOwned>(name: &str) -> Result<T, NameError> {
     T::deserialize(name.into_deserializer())
 }
 
@@ -260,14 +215,12 @@ mod tests {
     /// A job over a text, and what it writes.
     fn run(input: String) -> (Job, String) {
         let mut job = Job {
-            name: "x".into(),
-            input: Box::new(io::Cursor::new(input)),
+            lines: Lines::new("x", Box::new(io::Cursor::new(input))),
             verifier: build_verifier(&RewardSection {
                 format: Format::Plain,
                 ..Default::default()
             }),
             values: GradingValues::default(),
-            n_lines: 0,
             tally: Tally::default(),
             bar: None,
         };
@@ -286,16 +239,5 @@ mod tests {
             assert!(line.starts_with(&format!("{{\"id\":{i},")), "{i}: {line}");
             assert!(line.contains(&format!("\"correct\":{}", i % 2 == 1)), "{i}: {line}");
         }
-    }
-
-    #[test]
-    fn a_chunk_ends_at_its_bytes() {
-        let input = format!("\n{}\n", "x".repeat(CHUNK_BYTES / 2 + 1)).repeat(5);
-        let (mut job, _) = run(String::new());
-        job.input = Box::new(io::Cursor::new(input));
-        assert_eq!(job.chunk().unwrap().iter().map(|line| line.number).collect::<Vec<_>>(), [2, 4]);
-        assert_eq!(job.chunk().unwrap().len(), 2);
-        assert_eq!(job.chunk().unwrap().len(), 1);
-        assert!(job.chunk().unwrap().is_empty());
     }
 }

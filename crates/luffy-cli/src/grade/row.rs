@@ -1,12 +1,10 @@
 //! A row of the input, which leaves with its verdict.
 
-use std::fmt;
-
 use luffy_core::{Outcome, Reason, Response, Task, Verdict};
 use luffy_reward::GradingValues;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::rows::{Fields, RowWriter};
 
 /// The fields that grading adds. A row that has them already, graded before, gets new ones.
 const ADDED: [&str; 5] = ["correct", "verdict", "reason", "extracted", "reward"];
@@ -32,9 +30,7 @@ pub(super) struct Graded {
 impl<'a> Row<'a> {
     /// Reads a line; the error says in a few words what is wrong with it.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, String> {
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-        let fields: Fields<'a> =
-            serde_json::from_slice(line).map_err(|error| format!("not a JSON object: {error}"))?;
+        let fields = Fields::parse(line)?;
         let response = fields.get("response").ok_or("no `response`")?;
         let response =
             serde_json::from_str(response.get()).map_err(|_| "`response` is no text".to_owned())?;
@@ -72,18 +68,14 @@ impl<'a> Row<'a> {
     pub(super) fn graded(&self, verdict: &Verdict, values: GradingValues) -> Graded {
         let reward = values.reward(verdict);
         let extracted = verdict.extracted.as_ref().map(|extracted| &extracted.text);
-        let mut bytes = vec![b'{'];
-        let kept = self.fields.0.iter().filter(|(name, _)| !ADDED.contains(&name.as_str()));
-        for (name, value) in kept {
-            write(&mut bytes, name, value.get());
-        }
         let outcome = verdict.outcome();
-        write(&mut bytes, "correct", &json(&(outcome == Outcome::Correct)));
-        write(&mut bytes, "verdict", &json(&outcome));
-        write(&mut bytes, "reason", &json(&verdict.reason));
-        write(&mut bytes, "extracted", &json(&extracted));
-        write(&mut bytes, "reward", &json(&reward));
-        bytes.extend(b"}\n");
+        let bytes = RowWriter::pass(&self.fields, &ADDED)
+            .add("correct", &(outcome == Outcome::Correct))
+            .add("verdict", &outcome)
+            .add("reason", &verdict.reason)
+            .add("extracted", &extracted)
+            .add("reward", &reward)
+            .finish();
         Graded { bytes, reason: verdict.reason, reward }
     }
 }
@@ -109,54 +101,6 @@ fn read_golds(value: &RawValue, golds: &mut Vec<String>) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Adds a field whose value is JSON already.
-fn write(bytes: &mut Vec<u8>, name: &str, value: &str) {
-    if bytes.len() > 1 {
-        bytes.push(b',');
-    }
-    bytes.extend(json(name).as_bytes());
-    bytes.push(b':');
-    bytes.extend(value.as_bytes());
-}
-
-fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value)
-        .expect("booleans, texts, names and finite numbers have a JSON form")
-}
-
-/// The fields of a JSON object, none of them interpreted.
-#[derive(Debug)]
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'a> Fields<'a> {
-    /// The value of a field; of several with one name the last, as in every JSON reader.
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 #[cfg(test)]

@@ -1,26 +1,16 @@
 //! Every gold of LUFFY's evaluation file against every other: a million pairs, most of them different.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use luffy_data::{ColumnNames, read_tasks};
 use luffy_reward::equal;
 use rayon::prelude::*;
 
-/// The different golds, or `None` with a notice where the file is not there; in CI it must be.
-#[expect(clippy::print_stdout, reason = "says why the test did nothing")]
+use crate::program::shared;
+
+/// The different golds, or `None` where the file is not there.
 fn golds() -> Option<Vec<String>> {
-    let shared = std::env::var_os("LUFFY_SHARED").filter(|dir| !dir.is_empty()).map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = shared.join("data/luffy/valid.all.parquet");
-    if !path.exists() {
-        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        assert!(!in_ci, "{} is missing; set LUFFY_SHARED", path.display());
-        println!("skipped: {} is missing", path.display());
-        return None;
-    }
+    let path = shared("data/luffy/valid.all.parquet")?;
     let tasks = read_tasks(&path, &ColumnNames::default()).expect("the file is read");
     let golds: BTreeSet<String> = tasks.into_iter().flat_map(|task| task.golds).collect();
     Some(golds.into_iter().collect())

@@ -1,32 +1,13 @@
 //! `luffy grade` from outside: rows, messages, exit codes.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
+
+use crate::program::{self, stderr, stdout};
 
 fn luffy(args: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_luffy"))
-        .arg("grade")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut input = child.stdin.take().expect("stdin is a pipe");
-    // A program that refuses its arguments does not read on.
-    let _ = input.write_all(stdin.as_bytes());
-    drop(input);
-    child.wait_with_output().expect("the program ends")
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).expect("UTF-8")
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).expect("UTF-8")
+    program::luffy(&[&["grade"], args].concat(), stdin)
 }
 
 const ROWS: &str = r#"{"id": 1, "gold": "1000", "response": "</think>\\boxed{1,000.0}"}

@@ -1,8 +1,14 @@
 //! The program from outside, in reading order.
 
+mod book; // the examples of the page of commands
 mod data; // files in: columns, counts, conversion, preparation
+mod eval; // problems in; responses, verdicts and figures out, the same after an interruption
+mod generate; // prompts in, responses out, against transformers
 mod golds; // every gold against every gold: only the known pairs are equal
 mod grade; // responses in, the same rows with verdicts out
 mod learns; // every crate together: a demonstration is learned
+mod program; // starts the program
 mod resume; // killed at any moment, a run continues to the same bytes
+mod score; // tokens in, log-probs out, against transformers
 mod sources; // several data files with weights; template and format that disagree
+mod tokenize; // texts in, tokens out, against transformers

@@ -98,6 +98,7 @@ fn request(prompt: &[u32], member: u32, max_new_tokens: u32) -> SampleRequest {
         prompt: prompt.into(),
         max_new_tokens,
         sampling: Sampling::temperature(1.0),
+        stop: [].into(),
         key: StreamKey { seed: 1, purpose: Purpose::Rollout, step: 2, prompt: 3, member },
     }
 }
@@ -177,8 +178,66 @@ fn trajectories_carry_the_version_of_the_weights() {
     assert_eq!(results[0].as_ref().expect("a trajectory").version, 9);
 }
 
+/// The requests with stop strings.
+fn stopping(stop: &[&str]) -> Vec<SampleRequest> {
+    let stop: Arc<[String]> = stop.iter().map(|stop| (*stop).to_owned()).collect();
+    requests().into_iter().map(|r| SampleRequest { stop: Arc::clone(&stop), ..r }).collect()
+}
+
+#[test]
+fn a_stop_string_ends_a_response_with_the_token_that_completes_it() {
+    let free = sample(&requests(), 64);
+    // Two tokens that the first long response has in its middle.
+    let long = free.iter().find(|t| t.text.len() > 6).expect("a long response");
+    let stop = long.text.get(3..5).expect("digits are one byte");
+    let stopped = sample(&stopping(&[stop, ""]), 64);
+    let mut n_hit = 0;
+    for (free, stopped) in free.iter().zip(&stopped) {
+        let Some(at) = free.text.find(stop) else {
+            assert_eq!(stopped, free, "without the stop string nothing changes");
+            continue;
+        };
+        n_hit += 1;
+        assert_eq!(Some(stopped.text.as_str()), free.text.get(..at));
+        assert_eq!(stopped.tokens, free.tokens[..at + 2]);
+        assert_eq!(stopped.finish, FinishReason::Stop);
+        let Origin::Sampled { logprobs } = &stopped.spans[0].origin else { panic!("sampled") };
+        assert_eq!(logprobs.len(), stopped.tokens.len());
+    }
+    assert!((1..24).contains(&n_hit), "{n_hit} of 24 have it");
+}
+
+#[test]
+fn an_end_token_is_no_text_to_stop_at() {
+    assert_eq!(sample(&stopping(&["5"]), 64), sample(&requests(), 64));
+}
+
+#[test]
+fn a_stop_string_at_the_limit_is_a_stop() {
+    let free = sample(&requests(), 64);
+    let (request, free) =
+        requests().into_iter().zip(free).find(|(_, t)| t.text.len() > 4).expect("a long response");
+    // The limit is the token that completes the first four digits.
+    let stop: Arc<[String]> = [free.text.get(..4).expect("digits").to_owned()].into();
+    let limited = SampleRequest { max_new_tokens: 4, ..request };
+    assert_eq!(sample(std::slice::from_ref(&limited), 1)[0].finish, FinishReason::Length);
+    let stopped = &sample(&[SampleRequest { stop, ..limited }], 1)[0];
+    assert_eq!((stopped.finish, stopped.text.as_str()), (FinishReason::Stop, ""));
+    assert_eq!(stopped.tokens, free.tokens[..4]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn stop_strings_cut_whatever_the_batch(stop in "[0-4]{1,3}", max_rows in 1_usize..30) {
+        let stopped = sample(&stopping(&[&stop]), max_rows);
+        for (free, stopped) in sample(&requests(), 64).iter().zip(&stopped) {
+            let cut = free.text.find(&stop).map_or(free.text.len(), |at| at);
+            prop_assert_eq!(Some(stopped.text.as_str()), free.text.get(..cut));
+            prop_assert!(free.tokens.starts_with(&stopped.tokens));
+        }
+    }
 
     #[test]
     fn any_order_of_requests_gives_the_same_responses(seed in any::<u64>()) {

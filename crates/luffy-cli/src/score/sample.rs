@@ -14,7 +14,7 @@ use crate::exit::{Code, WithCode};
 
 /// What to score.
 #[derive(Debug, Args)]
-pub(crate) struct ScoreArgs {
+pub(crate) struct ScoreSampleArgs {
     /// A Hugging Face folder.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
@@ -30,7 +30,7 @@ pub(crate) struct ScoreArgs {
 }
 
 /// Scores sequences of uniformly drawn tokens, all in one padded batch.
-pub(crate) fn score_sample(args: &ScoreArgs) -> anyhow::Result<()> {
+pub(crate) fn score_sample(args: &ScoreSampleArgs) -> anyhow::Result<()> {
     let device = device();
     let (config, model) = load_pretrained(&args.model, &device).code(Code::Input)?;
     let context = config.max_position_embeddings as u64;

@@ -23,14 +23,14 @@ pub struct ReplicaLearner<M> {
     /// The plain device; the model stands on its autodiff twin.
     device: Device,
     adamw: AdamW,
-    max_rows: usize,
+    max_tokens: usize,
 }
 
 impl<M: fmt::Debug> fmt::Debug for ReplicaLearner<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplicaLearner")
             .field("device", &self.device)
-            .field("max_rows", &self.max_rows)
+            .field("max_tokens", &self.max_tokens)
             .finish_non_exhaustive()
     }
 }
@@ -43,19 +43,20 @@ impl<M: Module + Differentiable> ReplicaLearner<M> {
             model: trainable(model.to_device(&device)),
             device,
             adamw: AdamW::new(settings),
-            max_rows: usize::MAX,
+            max_tokens: usize::MAX,
         }
     }
 
-    /// Cuts units into micro-batches of at most this many rows: less memory, the same loss. Part of what a
-    /// run computes, since the order of sums depends on it.
+    /// Cuts units into micro-batches of at most this many tokens, padding included; a longer row is one by
+    /// itself. Less memory, the same loss. Part of what a run computes, since the order of sums depends on
+    /// it.
     ///
     /// # Panics
     /// If it is zero.
     #[must_use]
-    pub fn with_max_rows(mut self, max_rows: usize) -> Self {
-        assert!(max_rows > 0, "a micro-batch needs room for one row");
-        self.max_rows = max_rows;
+    pub fn with_max_tokens(mut self, max_tokens: usize) -> Self {
+        assert!(max_tokens > 0, "a micro-batch needs room for one token");
+        self.max_tokens = max_tokens;
         self
     }
 
@@ -74,7 +75,7 @@ impl<M: Module + Differentiable> ReplicaLearner<M> {
             model: trainable(self.model.clone()),
             device: self.device.clone(),
             adamw: self.adamw.clone(),
-            max_rows: self.max_rows,
+            max_tokens: self.max_tokens,
         }
     }
 
@@ -114,7 +115,7 @@ impl<M: Module + Differentiable> Learner for ReplicaLearner<M> {
         let rows: Vec<&Row> = rows.iter().collect();
         let mut gradients = Gradients::default();
         let mut metrics = Metrics::default();
-        for rows in rows.chunks(self.max_rows) {
+        for rows in micro_batches(&rows, self.max_tokens) {
             let (part, measured) = self.micro_batch(rows, objective, scale)?;
             gradients.accumulate(part);
             metrics.merge(&measured);
@@ -159,6 +160,24 @@ impl<M: Module + Differentiable> Learner for ReplicaLearner<M> {
     }
 }
 
+/// Rows in order, as many at a time as fit with their padding.
+fn micro_batches<'a>(rows: &'a [&'a Row], max_tokens: usize) -> Vec<&'a [&'a Row]> {
+    let mut batches = Vec::new();
+    let (mut start, mut longest) = (0, 0);
+    for (i, row) in rows.iter().enumerate() {
+        let len = row.prompt.len() + row.response.len();
+        if i > start && longest.max(len).saturating_mul(i - start + 1) > max_tokens {
+            batches.push(&rows[start..i]);
+            (start, longest) = (i, 0);
+        }
+        longest = longest.max(len);
+    }
+    if start < rows.len() {
+        batches.push(&rows[start..]);
+    }
+    batches
+}
+
 /// The error of a loss that is not finite: names the first parameter that it reached, or the loss itself.
 fn diverged(gradients: Option<&Gradients>) -> LearnError {
     let reached = gradients.and_then(|gradients| {
@@ -169,4 +188,40 @@ fn diverged(gradients: Option<&Gradients>) -> LearnError {
     });
     let parameter = reached.map_or_else(|| "loss".to_owned(), |(name, _)| name.clone());
     LearnError::NotFinite { parameter }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(len: usize) -> Row {
+        Row {
+            prompt: vec![0].into(),
+            response: vec![0; len - 1],
+            mask: vec![true; len - 1],
+            demonstrated: vec![false; len - 1],
+            behavior_logprobs: vec![0.0; len - 1],
+            advantages: vec![0.0; len - 1],
+        }
+    }
+
+    fn cut(lens: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
+        let rows: Vec<Row> = lens.iter().map(|len| row(*len)).collect();
+        let rows: Vec<&Row> = rows.iter().collect();
+        micro_batches(&rows, max_tokens)
+            .iter()
+            .map(|batch| batch.iter().map(|row| row.response.len() + 1).collect())
+            .collect()
+    }
+
+    #[test]
+    fn micro_batches_hold_what_fits_with_its_padding() {
+        assert_eq!(cut(&[4, 4, 4], 12), [vec![4, 4, 4]]);
+        assert_eq!(cut(&[4, 4, 4], 11), [vec![4, 4], vec![4]]);
+        // Two rows of 2 would fit beside one of 4 only without padding.
+        assert_eq!(cut(&[2, 2, 4], 9), [vec![2, 2], vec![4]]);
+        assert_eq!(cut(&[9, 2, 2], 4), [vec![9], vec![2, 2]]);
+        assert_eq!(cut(&[3], usize::MAX), [vec![3]]);
+        assert!(cut(&[], 5).is_empty());
+    }
 }

@@ -273,11 +273,19 @@ impl Default for CheckpointSection {
 }
 
 /// What trades computation for memory.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct MemorySection {
     /// Keep the input of each layer alone, and run the layer again on the way back.
     pub recompute: bool,
+    /// Tokens of a micro-batch, padding included; a longer row is one by itself.
+    pub max_tokens: usize,
+}
+
+impl Default for MemorySection {
+    fn default() -> Self {
+        Self { recompute: false, max_tokens: 16_384 }
+    }
 }
 
 /// How work is spread.

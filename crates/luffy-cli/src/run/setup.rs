@@ -53,7 +53,8 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
     let mut samplers: Vec<Box<dyn Sampler>> = Vec::with_capacity(replicas);
     let mut learners: Vec<Box<dyn Learner>> = Vec::with_capacity(replicas);
     let trained = model.clone().with_recompute(config.memory.recompute);
-    let first = ReplicaLearner::new(trained, &device, config.optimizer.adamw());
+    let first = ReplicaLearner::new(trained, &device, config.optimizer.adamw())
+        .with_max_tokens(config.memory.max_tokens);
     for _ in 0..replicas {
         samplers.push(Box::new(Engine::new(
             LmDecoder::new(model.clone()),
@@ -112,6 +113,7 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
             "`rollout.prompts-per-step` must be at least 1"
         );
         ensure!(config.rollout.max_rows > 0, "`rollout.max-rows` must be at least 1");
+        ensure!(config.memory.max_tokens > 0, "`memory.max-tokens` must be at least 1");
         ensure!(
             config.rollout.temperature > 0.0,
             "`rollout.temperature` is {}, but training rollouts are drawn from a distribution: set it above 0",

@@ -7,6 +7,7 @@ mod generate; // prompts in, responses out, against transformers
 mod golds; // every gold against every gold: only the known pairs are equal
 mod grade; // responses in, the same rows with verdicts out
 mod learns; // every crate together: a demonstration is learned
+mod models; // every family against transformers; models written anew
 mod program; // starts the program
 mod resume; // killed at any moment, a run continues to the same bytes
 mod score; // tokens in, log-probs out, against transformers

@@ -52,8 +52,9 @@ fn two_stages_give_the_direct_gradient() {
 fn micro_batches_sum_to_the_whole() {
     let rows = rows();
     let whole = learner().gradients(&rows, &OBJECTIVE, &scale(9)).expect("finite").0;
-    for max_rows in 1..3 {
-        let mut cut = learner().with_max_rows(max_rows);
+    // One row at a time, two and one, all three.
+    for max_tokens in [1, 12, 18] {
+        let mut cut = learner().with_max_tokens(max_tokens);
         assert_close(&cut.gradients(&rows, &OBJECTIVE, &scale(9)).expect("finite").0, &whole);
     }
 }

@@ -32,7 +32,10 @@ pub(crate) fn record(task: &Task, position: usize) -> Result<Map<String, Value>,
     put("data_source", task.source.clone().into());
     put("prompt", task.messages.iter().map(message).collect());
     let first = task.demonstrations.first();
-    put("target", first.map_or(Value::Null, |d| json!([assistant(d)])));
+    // Null would let a reader take the demonstration from `completion`, an empty list does not.
+    let is_shadowed = extra.get("completion").is_some_and(|value| !value.is_null());
+    let none = if is_shadowed { json!([]) } else { Value::Null };
+    put("target", first.map_or(none, |d| json!([assistant(d)])));
     let ability = extra.shift_remove("ability").filter(|value| !value.is_null());
     put("ability", ability.unwrap_or_else(|| "math".into()));
     put("reward_model", reward_model(task, extra.shift_remove("reward_model")));

@@ -87,7 +87,9 @@ fn a_start_that_cannot_end_well_is_refused() {
 fn a_policy_that_nobody_shows_how_to_think_is_noted() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut tasks: Vec<_> = (0..20).map(|i| addition::task(9, i, 0.0, Some(1))).collect();
-    tasks.iter_mut().for_each(|task| task.demonstrations.clear());
+    for task in &mut tasks {
+        task.demonstrations.clear();
+    }
     write_tasks(&dir.path().join("bare.parquet"), &tasks).expect("a file");
     let bare = [
         r#"data.train=["bare.parquet"]"#,

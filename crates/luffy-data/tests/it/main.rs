@@ -8,6 +8,7 @@ mod bad_input; // every bad input and its message
 mod codec; // token ids and rendered chats against transformers
 mod parquet; // reading, writing, round trip, damaged files
 mod real; // LUFFY's evaluation files and GSM8K, where they are
+mod round_trip; // columns of any type through both formats
 
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use luffy_core::{
     Outcome, Purpose, Reason, SampleRequest, Sampler, StreamKey, TextCodec, Trajectory,
 };
-use luffy_data::HfCodec;
+use luffy_data::{HfCodec, ThinkFormat, check_thinking};
 use luffy_policy::{LmDecoder, ModelConfig};
 use luffy_reward::Format;
 use luffy_rollout::Engine;
@@ -27,9 +27,6 @@ mod stored;
 
 /// The temperature of LUFFY's evaluation.
 pub(super) const TEMPERATURE: f32 = 0.6;
-
-/// What a rendered prompt ends in where the template has begun the thoughts.
-const OPENED_THINKING: &str = "<think>\n";
 
 /// A problem as the model reads it.
 struct Asked {
@@ -122,10 +119,12 @@ fn ask(
         check_ids(&prompt, config)
     };
     check.map_err(|what| anyhow!("{id}: {what}")).code(Code::Input)?;
-    let opened = if text.ends_with(OPENED_THINKING) { Format::Think } else { Format::Plain };
+    // A prompt that no format without thoughts fits has opened one.
+    let is_opened = check_thinking(&text, ThinkFormat::Nothing).is_err();
+    let own = if is_opened { Format::Think } else { Format::Plain };
     let left = config.max_position_embeddings.saturating_sub(prompt.len());
     Ok(Asked {
-        format: args.grading.format.unwrap_or(opened),
+        format: args.grading.format.unwrap_or(own),
         room: args.max_new_tokens.min(u32::try_from(left).unwrap_or(u32::MAX)),
         samples: args.samples.unwrap_or(problem.n_rows),
         prompt,

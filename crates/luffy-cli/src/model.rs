@@ -6,7 +6,7 @@ use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
 use luffy_data::{HfCodec, TemplateSource};
-use luffy_policy::{CausalLm, ModelConfig, load_pretrained};
+use luffy_policy::{CausalLm, ModelConfig, load_model};
 
 use crate::exit::{Code, WithCode};
 
@@ -36,11 +36,18 @@ impl ModelArgs {
         HfCodec::open(&self.model, template.as_ref()).code(Code::Input)
     }
 
-    /// The configuration and the weights.
-    pub(crate) fn load(&self, device: &Device) -> anyhow::Result<(ModelConfig, CausalLm)> {
-        load_pretrained(&self.model, device)
-            .with_context(|| format!("cannot load the model in {}", self.model.display()))
-            .code(Code::Input)
+    /// The configuration and the weights; a tokenizer with tokens that the model lacks is refused.
+    pub(crate) fn load(
+        &self,
+        codec: &HfCodec,
+        device: &Device,
+    ) -> anyhow::Result<(ModelConfig, CausalLm)> {
+        let context = || format!("cannot load the model in {}", self.model.display());
+        let config = ModelConfig::read(&self.model).with_context(context).code(Code::Input)?;
+        codec.check_vocabulary(config.vocab_size).code(Code::Input)?;
+        let model =
+            load_model(&config, &self.model, device).with_context(context).code(Code::Input)?;
+        Ok((config, model))
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn answer(
     }
     let mut log = JsonlLog::open(path, stored.offset)?;
     let device = device();
-    let (_, weights) = model.load(&device)?;
+    let (_, weights) = model.load(&codec, &device)?;
     let decoder = LmDecoder::new(weights);
     let engine_codec: Arc<dyn TextCodec> = Arc::<HfCodec>::clone(&codec);
     let mut engine = Engine::new(decoder, engine_codec, device, args.sampling.max_rows);

@@ -48,7 +48,7 @@ pub(crate) struct GenerateArgs {
 pub(crate) fn generate(args: &GenerateArgs, bar: bool) -> anyhow::Result<()> {
     let codec = Arc::new(args.model.codec()?);
     let device = device();
-    let (config, model) = args.model.load(&device)?;
+    let (config, model) = args.model.load(&codec, &device)?;
     let max_rows = args.sampling.max_rows;
     let decoder = LmDecoder::new(model);
     let engine = Engine::new(decoder, Arc::<HfCodec>::clone(&codec), device, max_rows);

@@ -48,7 +48,7 @@ pub(crate) struct ScoreArgs {
 pub(crate) fn score(args: &ScoreArgs, bar: bool) -> anyhow::Result<()> {
     let device = device();
     let codec = args.model.codec()?;
-    let (config, model) = args.model.load(&device)?;
+    let (config, model) = args.model.load(&codec, &device)?;
     let scorer = Scorer {
         model: model.with_temperature(args.temperature),
         max_tokens: args.max_tokens,

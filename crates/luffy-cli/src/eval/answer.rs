@@ -65,8 +65,7 @@ pub(super) fn answer(
         .enumerate()
         .flat_map(|(i, asked)| (0..asked.samples).map(move |sample| (i, sample)))
         .collect();
-    let mut meter = Meter::new("responses", Some(pairs.len() as u64), bar);
-    say_too_long(&asked, config.max_position_embeddings, &meter);
+    say_too_long(&asked, config.max_position_embeddings);
 
     let units = units(&pairs, &asked, args.sampling.max_rows);
     let expected: Vec<(&str, u32)> =
@@ -75,7 +74,7 @@ pub(super) fn answer(
     let stored = stored::read(path, &expected, &ends, |line| results.add(line))?;
     if stored.n_lines > 0 {
         let (n, all) = (stored.n_lines, pairs.len());
-        meter.note(&format!("{n} of {all} responses are there already"));
+        eprintln!("{n} of {all} responses are there already");
     }
     if stored.n_lines == pairs.len() {
         return Ok(results);
@@ -86,6 +85,8 @@ pub(super) fn answer(
     let decoder = LmDecoder::new(weights);
     let engine_codec: Arc<dyn TextCodec> = Arc::<HfCodec>::clone(&codec);
     let mut engine = Engine::new(decoder, engine_codec, device, args.sampling.max_rows);
+    let n_left = (pairs.len() - stored.n_lines) as u64;
+    let mut meter = Meter::new("responses", Some(n_left), bar);
     for unit in units.into_iter().filter(|unit| unit.start >= stored.n_lines) {
         for line in answer_unit(args, &mut engine, &asked, &pairs[unit])? {
             log.append(&line)?;
@@ -132,14 +133,14 @@ fn ask(
     })
 }
 
-fn say_too_long(asked: &[Asked], context: usize, meter: &Meter) {
+fn say_too_long(asked: &[Asked], context: usize) {
     let n = asked.iter().filter(|asked| asked.room == 0).count();
     if n > 0 {
         let longest = asked.iter().map(|asked| asked.prompt.len()).max().unwrap_or(0);
-        meter.note(&format!(
+        eprintln!(
             "{} too long for the context of {context} tokens and count as wrong; the longest has {longest}",
             counted(n as u64, "prompt is", "prompts are")
-        ));
+        );
     }
 }
 

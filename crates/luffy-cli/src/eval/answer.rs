@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use luffy_core::{
     Outcome, Purpose, Reason, SampleRequest, Sampler, StreamKey, TextCodec, Trajectory,
 };
-use luffy_data::HfCodec;
+use luffy_data::{HfCodec, ThinkFormat, check_thinking};
 use luffy_policy::{LmDecoder, ModelConfig};
 use luffy_reward::Format;
 use luffy_rollout::Engine;
@@ -27,9 +27,6 @@ mod stored;
 
 /// The temperature of LUFFY's evaluation.
 pub(super) const TEMPERATURE: f32 = 0.6;
-
-/// What a rendered prompt ends in where the template has begun the thoughts.
-const OPENED_THINKING: &str = "<think>\n";
 
 /// A problem as the model reads it.
 struct Asked {
@@ -68,8 +65,7 @@ pub(super) fn answer(
         .enumerate()
         .flat_map(|(i, asked)| (0..asked.samples).map(move |sample| (i, sample)))
         .collect();
-    let mut meter = Meter::new("responses", Some(pairs.len() as u64), bar);
-    say_too_long(&asked, config.max_position_embeddings, &meter);
+    say_too_long(&asked, config.max_position_embeddings);
 
     let units = units(&pairs, &asked, args.sampling.max_rows);
     let expected: Vec<(&str, u32)> =
@@ -78,7 +74,7 @@ pub(super) fn answer(
     let stored = stored::read(path, &expected, &ends, |line| results.add(line))?;
     if stored.n_lines > 0 {
         let (n, all) = (stored.n_lines, pairs.len());
-        meter.note(&format!("{n} of {all} responses are there already"));
+        eprintln!("{n} of {all} responses are there already");
     }
     if stored.n_lines == pairs.len() {
         return Ok(results);
@@ -89,6 +85,8 @@ pub(super) fn answer(
     let decoder = LmDecoder::new(weights);
     let engine_codec: Arc<dyn TextCodec> = Arc::<HfCodec>::clone(&codec);
     let mut engine = Engine::new(decoder, engine_codec, device, args.sampling.max_rows);
+    let n_left = (pairs.len() - stored.n_lines) as u64;
+    let mut meter = Meter::new("responses", Some(n_left), bar);
     for unit in units.into_iter().filter(|unit| unit.start >= stored.n_lines) {
         for line in answer_unit(args, &mut engine, &asked, &pairs[unit])? {
             log.append(&line)?;
@@ -122,10 +120,12 @@ fn ask(
         check_ids(&prompt, config)
     };
     check.map_err(|what| anyhow!("{id}: {what}")).code(Code::Input)?;
-    let opened = if text.ends_with(OPENED_THINKING) { Format::Think } else { Format::Plain };
+    // A prompt that no format without thoughts fits has opened one.
+    let is_opened = check_thinking(&text, ThinkFormat::Nothing).is_err();
+    let own = if is_opened { Format::Think } else { Format::Plain };
     let left = config.max_position_embeddings.saturating_sub(prompt.len());
     Ok(Asked {
-        format: args.grading.format.unwrap_or(opened),
+        format: args.grading.format.unwrap_or(own),
         room: args.max_new_tokens.min(u32::try_from(left).unwrap_or(u32::MAX)),
         samples: args.samples.unwrap_or(problem.n_rows),
         prompt,
@@ -133,14 +133,14 @@ fn ask(
     })
 }
 
-fn say_too_long(asked: &[Asked], context: usize, meter: &Meter) {
+fn say_too_long(asked: &[Asked], context: usize) {
     let n = asked.iter().filter(|asked| asked.room == 0).count();
     if n > 0 {
         let longest = asked.iter().map(|asked| asked.prompt.len()).max().unwrap_or(0);
-        meter.note(&format!(
+        eprintln!(
             "{} too long for the context of {context} tokens and count as wrong; the longest has {longest}",
             counted(n as u64, "prompt is", "prompts are")
-        ));
+        );
     }
 }
 

@@ -156,6 +156,10 @@ fn evaluate(args: &EvalArgs, out: &Path, bar: bool) -> anyhow::Result<Results> {
     };
     let settings = settings::Settings::new(args, &model, &selected.files);
     settings.claim(out)?;
+    let dir = out.display();
+    eprintln!(
+        "responses go to {dir}; after an interruption, the same command with `--out {dir}` goes on"
+    );
     answer::answer(args, &model, selected, &out.join(RESPONSES), bar)
 }
 

@@ -22,8 +22,8 @@ pub(crate) struct Line {
 pub(crate) struct Lines {
     pub(crate) name: String,
     input: Box<dyn BufRead>,
-    /// Lines read so far.
-    n_lines: u64,
+    /// Number of the line that was read last.
+    number: u64,
     /// Size of the input, where it is a file.
     pub(crate) n_bytes: Option<u64>,
 }
@@ -43,7 +43,7 @@ impl Lines {
 
     /// Lines of anything.
     pub(crate) fn new(name: &str, input: Box<dyn BufRead>) -> Self {
-        Self { name: name.to_owned(), input, n_lines: 0, n_bytes: None }
+        Self { name: name.to_owned(), input, number: 0, n_bytes: None }
     }
 
     /// The next lines that are not blank, at most `n_lines`; none at the end.
@@ -59,10 +59,10 @@ impl Lines {
             if n_read == 0 {
                 break;
             }
-            self.n_lines += 1;
+            self.number += 1;
             if !bytes.trim_ascii().is_empty() {
                 n_bytes += bytes.len();
-                lines.push(Line { number: self.n_lines, bytes });
+                lines.push(Line { number: self.number, bytes });
             }
         }
         Ok(lines)

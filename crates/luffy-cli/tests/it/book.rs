@@ -68,3 +68,17 @@ fn the_examples_of_the_page_of_commands_give_what_it_says() {
         }
     }
 }
+
+#[test]
+fn every_command_is_on_the_page() {
+    let output = Command::new(env!("CARGO_BIN_EXE_luffy")).arg("--help").output();
+    let help = String::from_utf8(output.expect("it starts").stdout).expect("UTF-8");
+    let (_, commands) = help.split_once("Commands:\n").expect("a list of commands");
+    let names = commands.lines().map_while(|line| line.strip_prefix("  ")?.split(' ').next());
+    let page = include_str!("../../../../docs/src/commands.md");
+    let names: Vec<&str> = names.filter(|name| !name.is_empty() && *name != "help").collect();
+    assert!(names.contains(&"eval"), "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("\n| `{name}` | ")), "`{name}` has no line");
+    }
+}

@@ -100,6 +100,25 @@ fn the_system_message_is_kept_or_dropped() {
 }
 
 #[test]
+fn a_prompt_that_opens_a_thought_is_graded_behind_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = data(dir.path());
+    let template = path(dir.path(), "think.jinja");
+    let text = "{% for message in messages %}{{ message.content }}{% endfor %}\n<think>\n";
+    fs::write(&template, text).expect("a file");
+    let formats = |name: &str, flags: &[&str]| {
+        let out = path(dir.path(), name);
+        eval(&data, &out, flags);
+        let text = fs::read_to_string(Path::new(&out).join("responses.jsonl")).expect("it");
+        parsed(&text)[0]["format"].as_str().expect("a name").to_owned()
+    };
+    assert_eq!(formats("own", &[]), "plain");
+    assert_eq!(formats("opened", &["--chat-template", &template]), "think");
+    let flags = ["--chat-template", &template, "--format", "plain"];
+    assert_eq!(formats("asked", &flags), "plain");
+}
+
+#[test]
 fn an_interrupted_evaluation_ends_with_the_same_bytes() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = data(dir.path());

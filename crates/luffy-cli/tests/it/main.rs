@@ -6,6 +6,7 @@ mod eval; // problems in; responses, verdicts and figures out, the same after an
 mod generate; // prompts in, responses out, against transformers
 mod golds; // every gold against every gold: only the known pairs are equal
 mod grade; // responses in, the same rows with verdicts out
+mod hostile; // rows that no command was made for
 mod learns; // every crate together: a demonstration is learned
 mod models; // every family against transformers; models written anew
 mod program; // starts the program

@@ -50,13 +50,13 @@ fn plan(config: &ModelConfig) -> Vec<(String, Vec<usize>, Init)> {
                 shapes.push((format!("{name}.bias"), vec![n_out], Init::Zero));
             }
         };
-        linear("self_attn.q_proj", d, q, 1.0, config.qkv_bias);
-        linear("self_attn.k_proj", d, kv, 1.0, config.qkv_bias);
-        linear("self_attn.v_proj", d, kv, 1.0, config.qkv_bias);
-        linear("self_attn.o_proj", q, d, residual, config.output_bias);
-        linear("mlp.gate_proj", d, inner, 1.0, config.mlp_bias);
-        linear("mlp.up_proj", d, inner, 1.0, config.mlp_bias);
-        linear("mlp.down_proj", inner, d, residual, config.mlp_bias);
+        linear("self_attn.q_proj", d, q, 1.0, config.biases.qkv);
+        linear("self_attn.k_proj", d, kv, 1.0, config.biases.qkv);
+        linear("self_attn.v_proj", d, kv, 1.0, config.biases.qkv);
+        linear("self_attn.o_proj", q, d, residual, config.biases.output);
+        linear("mlp.gate_proj", d, inner, 1.0, config.biases.mlp);
+        linear("mlp.up_proj", d, inner, 1.0, config.biases.mlp);
+        linear("mlp.down_proj", inner, d, residual, config.biases.mlp);
         for norm in ["q_norm", "k_norm"].iter().filter(|_| config.qk_norm) {
             let name = format!("model.layers.{layer}.self_attn.{norm}.weight");
             shapes.push((name, vec![head_dim], Init::One));

@@ -30,7 +30,7 @@ mod score;
 mod trace;
 
 pub use bigram::Bigram;
-pub use config::{Family, FrequencyRounding, ModelConfig, RopeConfig, RopeScaling};
+pub use config::{Biases, Family, FrequencyRounding, ModelConfig, RopeConfig, RopeScaling};
 pub use decode::{KvCache, LmDecoder};
 pub use error::PolicyError;
 pub use files::{

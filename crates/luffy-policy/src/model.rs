@@ -140,19 +140,19 @@ impl Layer {
         Self {
             input_layernorm: norm(d),
             self_attn: SelfAttention {
-                q_proj: linear(d, q, config.qkv_bias),
-                k_proj: linear(d, kv, config.qkv_bias),
-                v_proj: linear(d, kv, config.qkv_bias),
-                o_proj: linear(q, d, config.output_bias),
+                q_proj: linear(d, q, config.biases.qkv),
+                k_proj: linear(d, kv, config.biases.qkv),
+                v_proj: linear(d, kv, config.biases.qkv),
+                o_proj: linear(q, d, config.biases.output),
                 q_norm: config.qk_norm.then(|| norm(hd)),
                 k_norm: config.qk_norm.then(|| norm(hd)),
                 heads,
             },
             post_attention_layernorm: norm(d),
             mlp: Mlp {
-                gate_proj: linear(d, inner, config.mlp_bias),
-                up_proj: linear(d, inner, config.mlp_bias),
-                down_proj: linear(inner, d, config.mlp_bias),
+                gate_proj: linear(d, inner, config.biases.mlp),
+                up_proj: linear(d, inner, config.biases.mlp),
+                down_proj: linear(inner, d, config.biases.mlp),
             },
         }
     }

@@ -31,15 +31,18 @@ impl std::fmt::Debug for Tape {
 /// How the hidden states came about.
 enum Trunk {
     /// With the graph of all layers.
-    Graph(Tensor<2>),
+    Graph(Box<Tensor<2>>),
     /// Layer by layer, to be run again.
-    Segments {
-        context: Context,
-        tokens: Tensor<1, Int>,
-        places: Tensor<1, Int>,
-        /// The input of each layer, and the output of the last, `[B * S, d]`.
-        inputs: Vec<Tensor<2>>,
-    },
+    Segments(Box<Segments>),
+}
+
+/// What it takes to run the layers again.
+struct Segments {
+    context: Context,
+    tokens: Tensor<1, Int>,
+    places: Tensor<1, Int>,
+    /// The input of each layer, and the output of the last, `[B * S, d]`.
+    inputs: Vec<Tensor<2>>,
 }
 
 const EMBEDDINGS: &str = "model.embed_tokens.weight";
@@ -54,7 +57,7 @@ impl Differentiable for CausalLm {
             self.run_segments(batch)
         } else {
             let hidden = self.predicting(batch);
-            (Trunk::Graph(hidden.clone()), plain(hidden))
+            (Trunk::Graph(Box::new(hidden.clone())), plain(hidden))
         };
         let scores = self.head().score(&hidden, &targets);
         let stats = TokenStats {
@@ -78,10 +81,8 @@ impl Differentiable for CausalLm {
         let pulled = self.head().pull_back(&hidden, &targets, kept, a, b);
         drop(hidden);
         let mut gradients = match trunk {
-            Trunk::Graph(output) => back(self, "", output, &pulled.hidden, None).0,
-            Trunk::Segments { context, tokens, places, inputs } => {
-                self.back_through_segments(&context, tokens, places, inputs, pulled.hidden)
-            }
+            Trunk::Graph(output) => back(self, "", *output, &pulled.hidden, None).0,
+            Trunk::Segments(segments) => self.back_through_segments(*segments, pulled.hidden),
         };
         let (name, matrix) = match &self.lm_head {
             Some(_) => ("lm_head.weight", pulled.matrix),
@@ -108,18 +109,13 @@ impl CausalLm {
             inputs.push(layer.forward(x, b, &context.rotation, &context.attended, None));
         }
         let hidden = model.norm(inputs[inputs.len() - 1].clone().select(0, places.clone()));
-        (Trunk::Segments { context, tokens, places, inputs }, hidden)
+        (Trunk::Segments(Box::new(Segments { context, tokens, places, inputs })), hidden)
     }
 
     /// Runs the segments again, last first, each with its graph.
-    fn back_through_segments(
-        &self,
-        context: &Context,
-        tokens: Tensor<1, Int>,
-        places: Tensor<1, Int>,
-        mut inputs: Vec<Tensor<2>>,
-        cotangent: Tensor<2>,
-    ) -> Gradients {
+    fn back_through_segments(&self, segments: Segments, cotangent: Tensor<2>) -> Gradients {
+        let Segments { context, tokens, places, mut inputs } = segments;
+        let Context { rows, rotation, attended } = &context;
         let mut gradients = Gradients::default();
         let mut leaf = || Tensor::from_inner(inputs.pop().expect("an input")).require_grad();
         let input = leaf();
@@ -129,7 +125,6 @@ impl CausalLm {
         gradients.accumulate(norm);
         let mut cotangent = pulled.expect("the norm reads its input");
         for (i, layer) in self.model.layers.iter().enumerate().rev() {
-            let Context { rows, rotation, attended } = context;
             let input = leaf();
             let output = layer.forward(input.clone(), *rows, rotation, attended, None);
             let prefix = format!("model.layers.{i}.");

@@ -41,7 +41,14 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
     let codec = HfCodec::open(&model_dir, template.as_ref()).code(Code::Input)?;
     codec.check_vocabulary(model_config.vocab_size).code(Code::Input)?;
     let mut notes = String::new();
-    let _ = writeln!(notes, "chat template: {}", codec.template_origin());
+    let Some(origin) = codec.template_origin() else {
+        let error = anyhow::anyhow!(
+            "{} has no chat template; set `model.chat-template` to `qwen`, `simplerl`, `none` or a file",
+            model_dir.display()
+        );
+        return Err(error).code(Code::Config);
+    };
+    let _ = writeln!(notes, "chat template: {origin}");
     let codec: Arc<dyn TextCodec> = Arc::new(codec);
     let verifier = build_verifier(&config.reward);
 

@@ -25,9 +25,10 @@ use files::{
 #[derive(Debug)]
 pub struct HfCodec {
     tokenizer: Tokenizer,
-    template: ChatTemplate,
+    /// Base models may have none.
+    template: Option<ChatTemplate>,
     /// Where the template comes from.
-    origin: String,
+    origin: Option<String>,
     end_tokens: Vec<u32>,
     /// Named in messages.
     dir: PathBuf,
@@ -45,7 +46,7 @@ impl HfCodec {
     ///
     /// # Errors
     /// If a file is missing, broken or contradicts another, if the template does not compile, or if no
-    /// end token or no template is there.
+    /// end token is there. A model without a template renders no conversation, and reads texts all the same.
     pub fn open(dir: &Path, template: Option<&TemplateSource>) -> Result<Self, DataError> {
         let tokenizer_config = read_object(&dir.join("tokenizer_config.json"))?;
         let path = dir.join("chat_template.jinja");
@@ -87,32 +88,41 @@ impl HfCodec {
         let special_tokens = special_tokens(&files)?;
         check_added_tokens(&files, &tokenizer)?;
         let end_tokens = end_tokens(&files, &tokenizer, &special_tokens)?;
-        let Some(TemplateSource { origin, text }) = files.template else {
-            let message = "the model has no chat template; give one in the settings";
-            return Err(tokenizer_error(files.dir, message.into()));
+        let (template, origin) = match files.template {
+            Some(TemplateSource { origin, text }) => {
+                let template = ChatTemplate::new(&text, special_tokens).map_err(|e| {
+                    DataError::Template { origin: origin.clone(), message: e.to_string() }
+                })?;
+                (Some(template), Some(origin))
+            }
+            None => (None, None),
         };
-        let template = ChatTemplate::new(&text, special_tokens)
-            .map_err(|e| DataError::Template { origin: origin.clone(), message: e.to_string() })?;
         Ok(Self { tokenizer, template, origin, end_tokens, dir: files.dir.to_owned() })
     }
 
     /// The conversation as text, with or without the opening of the answer.
     ///
     /// # Errors
-    /// If the template fails or refuses the conversation.
+    /// If there is no template, or it fails or refuses the conversation.
     pub fn render_with(
         &self,
         messages: &[Message],
         add_generation_prompt: bool,
     ) -> Result<String, CodecError> {
-        self.template
+        let template = self.template.as_ref().ok_or_else(|| {
+            CodecError::Render(format!(
+                "{} has no chat template; name one: `qwen`, `simplerl`, `none` or a file",
+                self.dir.display()
+            ))
+        })?;
+        template
             .render(messages, add_generation_prompt)
             .map_err(|e| CodecError::Render(e.to_string()))
     }
 
-    /// Where the chat template comes from: a built-in name or a file.
-    pub fn template_origin(&self) -> &str {
-        &self.origin
+    /// Where the chat template comes from: a built-in name or a file; `None` if there is none.
+    pub fn template_origin(&self) -> Option<&str> {
+        self.origin.as_deref()
     }
 
     /// Checks that a model with `vocab_size` rows has one for every token.
@@ -241,16 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn a_base_model_without_a_template_reads_texts_and_renders_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        addition::write_side_files(dir.path()).unwrap();
+        fs::remove_file(dir.path().join("chat_template.jinja")).unwrap();
+        let codec = HfCodec::open(dir.path(), None).unwrap();
+        assert_eq!(codec.template_origin(), None);
+        assert_eq!(codec.encode("12").unwrap().len(), 2);
+        let error = codec.render(&[Message::user("1+1")]).unwrap_err().to_string();
+        assert!(error.ends_with("name one: `qwen`, `simplerl`, `none` or a file"), "{error}");
+    }
+
+    #[test]
     fn errors_name_the_file_and_the_remedy() {
         let cases = [
             ("tokenizer.json", None, "cannot read DIR/tokenizer.json: No such file or directory"),
             ("tokenizer.json", Some("{}"), "DIR/tokenizer.json: "),
             ("config.json", Some("{"), "DIR/config.json: not valid JSON: EOF"),
-            (
-                "chat_template.jinja",
-                None,
-                "DIR: the model has no chat template; give one in the settings",
-            ),
             (
                 "chat_template.jinja",
                 Some("{% if %}"),

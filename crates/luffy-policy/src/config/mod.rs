@@ -53,6 +53,17 @@ impl Family {
     }
 }
 
+/// Which linear layers of a block have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Biases {
+    /// q, k and v.
+    pub qkv: bool,
+    /// The output projection of attention.
+    pub output: bool,
+    /// The three layers of the MLP.
+    pub mlp: bool,
+}
+
 /// The shape of a model, read from a Hugging Face `config.json`. What a file leaves out has the default of
 /// `transformers`.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,12 +92,8 @@ pub struct ModelConfig {
     pub max_position_embeddings: usize,
     /// Whether the head is the transposed embedding matrix.
     pub tie_word_embeddings: bool,
-    /// Whether q, k and v have biases.
-    pub qkv_bias: bool,
-    /// Whether the output projection of attention has a bias.
-    pub output_bias: bool,
-    /// Whether the three layers of the MLP have biases.
-    pub mlp_bias: bool,
+    /// Which linear layers have biases.
+    pub biases: Biases,
     /// Whether queries and keys are normed by head before they are rotated.
     pub qk_norm: bool,
     /// Tokens that end a response; files hold one, a list, or none.
@@ -168,13 +175,15 @@ impl ModelConfig {
             rope,
             max_position_embeddings: fields.max_position_embeddings,
             tie_word_embeddings: fields.tie_word_embeddings.unwrap_or(false),
-            qkv_bias: match family {
-                Family::Qwen2 => true,
-                Family::Llama | Family::Qwen3 => attention_bias,
-                Family::Mistral => false,
+            biases: Biases {
+                qkv: match family {
+                    Family::Qwen2 => true,
+                    Family::Llama | Family::Qwen3 => attention_bias,
+                    Family::Mistral => false,
+                },
+                output: matches!(family, Family::Llama | Family::Qwen3) && attention_bias,
+                mlp: family == Family::Llama && fields.mlp_bias.unwrap_or(false),
             },
-            output_bias: matches!(family, Family::Llama | Family::Qwen3) && attention_bias,
-            mlp_bias: family == Family::Llama && fields.mlp_bias.unwrap_or(false),
             qk_norm: family == Family::Qwen3,
             eos_token_ids: fields.eos_token_id,
             raw,

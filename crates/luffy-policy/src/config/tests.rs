@@ -93,16 +93,16 @@ fn a_head_is_its_share_of_the_hidden_size_unless_the_file_says_otherwise() {
 fn families_differ_in_biases_norms_and_defaults() {
     let of = |extra: &str| parse(&serde_json::from_str(extra).unwrap()).unwrap();
     let qwen2 = of("{}");
-    assert!(qwen2.qkv_bias && !qwen2.output_bias && !qwen2.mlp_bias && !qwen2.qk_norm);
+    assert!(qwen2.biases.qkv && !qwen2.biases.output && !qwen2.biases.mlp && !qwen2.qk_norm);
     let llama = of(r#"{"model_type": "llama", "num_key_value_heads": null}"#);
-    assert!(!llama.qkv_bias && !llama.output_bias && llama.num_key_value_heads == 4);
+    assert!(!llama.biases.qkv && !llama.biases.output && llama.num_key_value_heads == 4);
     let llama = of(r#"{"model_type": "llama", "attention_bias": true, "mlp_bias": true}"#);
-    assert!(llama.qkv_bias && llama.output_bias && llama.mlp_bias);
+    assert!(llama.biases.qkv && llama.biases.output && llama.biases.mlp);
     let qwen3 = of(r#"{"model_type": "qwen3"}"#);
-    assert!(qwen3.qk_norm && !qwen3.qkv_bias && qwen3.head_dim == 128);
+    assert!(qwen3.qk_norm && !qwen3.biases.qkv && qwen3.head_dim == 128);
     let mistral =
         of(r#"{"model_type": "mistral", "sliding_window": null, "attention_bias": true}"#);
-    assert!(!mistral.qkv_bias && mistral.head_dim == 16);
+    assert!(!mistral.biases.qkv && mistral.head_dim == 16);
 }
 
 /// What transformers 4.57 computes in `_compute_llama3_parameters` and its linear sibling for the same numbers,

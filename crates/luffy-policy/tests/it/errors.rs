@@ -58,7 +58,7 @@ const TABLE: [(&str, Change, &str); 16] = [
                 let mut value: Value = serde_json::from_slice(bytes).expect("JSON");
                 value.as_object_mut().expect("an object").remove("intermediate_size");
                 *bytes = value.to_string().into_bytes();
-            })
+            });
         },
         "DIR/config.json is no model configuration: missing field `intermediate_size`",
     ),
@@ -125,7 +125,7 @@ const TABLE: [(&str, Change, &str); 16] = [
             index(
                 dir,
                 r#"{"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}}"#,
-            )
+            );
         },
         "DIR/model.safetensors.index.json names the shard model-00001-of-00002.safetensors, which is not in its folder",
     ),

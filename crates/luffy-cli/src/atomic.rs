@@ -8,8 +8,10 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use luffy_core::durable;
+
+use crate::exit::{Code, WithCode};
 
 /// Writes a file in one piece: readers see the old content or the new, never a part.
 ///
@@ -49,6 +51,36 @@ pub fn commit_dir(tmp: &Path, target: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot rename {} to {}", tmp.display(), target.display()))?;
     durable::sync_parent(target)
         .with_context(|| format!("cannot sync the folder of {}", target.display()))
+}
+
+/// Builds a folder that must not exist yet: `fill` writes to a temporary neighbour, which takes its place in
+/// one rename, or is removed if `fill` fails.
+///
+/// # Errors
+/// If the path names no folder or something is there, and what `fill` and [`commit_dir`] say.
+pub fn new_dir(path: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if path.file_name().is_none() {
+        return Err(anyhow!("{} names no folder", path.display())).code(Code::Config);
+    }
+    // Also a link that leads nowhere is in the way.
+    if fs::symlink_metadata(path).is_ok() {
+        let error = anyhow!("{} exists; name a folder that does not", path.display());
+        return Err(error).code(Code::Config);
+    }
+    let tmp = durable::temporary_path(path);
+    let remove = || match fs::symlink_metadata(&tmp) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(&tmp),
+        Ok(_) => fs::remove_file(&tmp),
+        Err(_) => Ok(()),
+    };
+    remove().with_context(|| format!("cannot remove {}", tmp.display()))?;
+    fs::create_dir_all(&tmp).with_context(|| format!("cannot make {}", tmp.display()))?;
+    let filled = fill(&tmp).and_then(|()| commit_dir(&tmp, path));
+    if filled.is_err() {
+        // Best effort: the first error is the one to report.
+        let _ = remove();
+    }
+    filled
 }
 
 /// Removes what a killed process left behind: every file and folder named `.*.tmp` in `dir` and
@@ -156,6 +188,25 @@ mod tests {
         fs::write(target.join("old"), "kept").unwrap();
         assert!(commit_dir(&tmp, &target).is_err());
         assert_eq!(fs::read(target.join("old")).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_new_folder_is_whole_or_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let failed = new_dir(&path, |tmp| {
+            fs::write(tmp.join("half"), "").unwrap();
+            bail!("no room")
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "no room");
+        assert!(entries(dir.path()).unwrap().is_empty());
+        // What an earlier process left is no obstacle, whatever it is.
+        fs::write(dir.path().join(".out.tmp"), "").unwrap();
+        new_dir(&path, |tmp| write_atomic(&tmp.join("file"), b"x")).unwrap();
+        assert_eq!(fs::read(path.join("file")).unwrap(), b"x");
+        assert_eq!(entries(dir.path()).unwrap().len(), 1);
+        assert!(new_dir(&path, |_| Ok(())).is_err());
+        assert!(new_dir(&dir.path().join(".."), |_| Ok(())).is_err());
     }
 
     #[test]

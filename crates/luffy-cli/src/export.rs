@@ -3,15 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use luffy_core::durable::temporary_path;
-use luffy_policy::{
-    FileDtype, SaveOptions, copy_side_files, load_pretrained, save_pretrained, to_host, weights_of,
-};
+use luffy_policy::{FileDtype, SaveOptions, convert_pretrained, copy_side_files};
 
-use crate::atomic::commit_dir;
-use crate::device::device;
+use crate::atomic::new_dir;
 use crate::exit::{Code, WithCode};
 
 /// What to write.
@@ -52,24 +48,14 @@ impl From<Precision> for FileDtype {
     }
 }
 
-/// Reads a model and writes it: weights in the asked precision, every other file as it was.
+/// Reads a model and writes it: weights in the asked precision, a tensor at a time, tokenizer and templates as
+/// they were.
 pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    if args.out.exists() {
-        let error = anyhow!("{} exists; name a folder that does not", args.out.display());
-        return Err(error).code(Code::Config);
-    }
-    let (config, model) = load_pretrained(&args.model, &device()).code(Code::Input)?;
-    let weights = to_host(&weights_of(&model));
-    drop(model);
     let options = SaveOptions { dtype: args.dtype.into(), max_shard_bytes: args.max_shard_size };
-    let tmp = temporary_path(&args.out);
-    if tmp.exists() {
-        std::fs::remove_dir_all(&tmp)
-            .with_context(|| format!("cannot remove {}", tmp.display()))?;
-    }
-    save_pretrained(&tmp, &config, &weights, &options)?;
-    copy_side_files(&args.model, &tmp)?;
-    commit_dir(&tmp, &args.out)?;
+    new_dir(&args.out, |tmp| {
+        convert_pretrained(&args.model, tmp, &options).code(Code::Input)?;
+        copy_side_files(&args.model, tmp).code(Code::Input)
+    })?;
     let (files, bytes) = weight_files(&args.out)?;
     println!("{bytes} bytes of weights in {files} files in {}", args.out.display());
     Ok(())

@@ -3,12 +3,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
-use luffy_core::durable::temporary_path;
 use luffy_policy::{ModelConfig, SaveOptions, copy_side_files, init_weights, save_pretrained};
 
-use crate::atomic::commit_dir;
+use crate::atomic::new_dir;
 use crate::exit::{Code, WithCode};
 use crate::export::Precision;
 
@@ -34,27 +33,21 @@ pub(crate) struct InitArgs {
 
 /// Draws weights and writes them as a Hugging Face folder.
 pub(crate) fn init(args: &InitArgs) -> anyhow::Result<()> {
-    if args.out.exists() {
-        let error = anyhow!("{} exists; name a folder that does not", args.out.display());
-        return Err(error).code(Code::Config);
-    }
     let text = std::fs::read_to_string(&args.config)
         .with_context(|| format!("cannot read {}", args.config.display()))
         .code(Code::Input)?;
     let config = ModelConfig::parse(&text, &args.config).code(Code::Input)?;
-    let weights = init_weights(&config, args.seed);
-    let n: usize = weights.values().map(|tensor| tensor.values.len()).sum();
-    let tmp = temporary_path(&args.out);
-    if tmp.exists() {
-        std::fs::remove_dir_all(&tmp)
-            .with_context(|| format!("cannot remove {}", tmp.display()))?;
-    }
     let options = SaveOptions { dtype: args.dtype.into(), ..SaveOptions::default() };
-    save_pretrained(&tmp, &config, &weights, &options)?;
-    if let Some(tokenizer) = &args.tokenizer {
-        copy_side_files(tokenizer, &tmp).code(Code::Input)?;
-    }
-    commit_dir(&tmp, &args.out)?;
+    let mut n: usize = 0;
+    new_dir(&args.out, |tmp| {
+        // First what may be missing: drawing takes long.
+        if let Some(tokenizer) = &args.tokenizer {
+            copy_side_files(tokenizer, tmp).code(Code::Input)?;
+        }
+        let weights = init_weights(&config, args.seed);
+        n = weights.values().map(|tensor| tensor.values.len()).sum();
+        Ok(save_pretrained(tmp, &config, &weights, &options)?)
+    })?;
     println!("{n} parameters in {}", args.out.display());
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::anyhow;
 use clap::Args;
 use luffy_core::{
     AdamWSettings, Gradients, Learner as _, MicroBatch, Objective as _, OptimizerSlot, Policy as _,
@@ -31,14 +32,22 @@ pub(crate) struct MeasureArgs {
     #[arg(long, default_value_t = 1)]
     rows: usize,
     /// Tokens of each.
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 1024, value_parser = at_least(2))]
     row_tokens: usize,
     /// Workers side by side.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least(1))]
     replicas: usize,
     /// Run layers again on the way back.
     #[arg(long)]
     recompute: bool,
+}
+
+/// Whole numbers from `least` up.
+fn at_least(least: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(n) if n >= least => Ok(n),
+        _ => Err(format!("a whole number from {least} up is needed")),
+    }
 }
 
 /// Prints one JSON object a phase.
@@ -46,6 +55,11 @@ pub(crate) fn measure(args: &MeasureArgs) -> anyhow::Result<()> {
     let mut clock = Phases { began: now() };
     let device = device();
     let (config, model) = load_pretrained(&args.model, &device).code(Code::Input)?;
+    let longest = args.score_tokens.max(if args.rows > 0 { args.row_tokens } else { 0 });
+    if longest > config.max_position_embeddings {
+        let context = config.max_position_embeddings;
+        return Err(anyhow!("{longest} tokens exceed the context of {context}")).code(Code::Config);
+    }
     clock.end("load", json!({ "backend": BACKEND }));
     if args.score_tokens > 1 {
         let row = row(&config, args.score_tokens, 0);
@@ -74,7 +88,7 @@ fn train(
     let scale = SftLoss.scale(&shape);
     let model = model.with_recompute(args.recompute);
     let first = ReplicaLearner::new(model, &device(), AdamWSettings::default());
-    let workers = (0..args.replicas.max(1)).map(|_| first.replica()).collect();
+    let workers = (0..args.replicas).map(|_| first.replica()).collect();
     drop(first);
     let mut replicas = Replicas::new(workers);
     let units: Vec<&[Row]> = rows.chunks(1).collect();

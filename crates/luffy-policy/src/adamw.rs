@@ -238,8 +238,8 @@ fn on_device(
         None => (weight.zeros_like(), weight.zeros_like()),
     };
     let g = gradient * rule.clip;
-    let m = m.clone() + (g.clone() - m) * (1.0 - rule.beta1);
-    let v = v * rule.beta2 + g.square() * (1.0 - rule.beta2);
+    let m = m.clone() + (g.clone() - m) * rule.beta1_rest;
+    let v = v * rule.beta2 + g.square() * rule.beta2_rest;
     let denominator = v.clone().sqrt() / rule.root_correction + rule.epsilon;
     let weight = weight * rule.decay - m.clone() * rule.step_size / denominator;
     (weight, Moments::Device(Box::new([m, v])))
@@ -249,8 +249,11 @@ fn on_device(
 #[derive(Debug, Clone, Copy)]
 struct Rule {
     clip: f32,
-    beta1: f32,
+    /// `1 - beta1`, rounded once: in f32, `1 - 0.9999` is off by 2e-4.
+    beta1_rest: f32,
     beta2: f32,
+    /// `1 - beta2`.
+    beta2_rest: f32,
     decay: f32,
     step_size: f32,
     root_correction: f32,
@@ -262,8 +265,9 @@ impl Rule {
         let correction = |beta: f64| 1.0 - beta.powf(steps as f64);
         Self {
             clip: clip as f32,
-            beta1: settings.beta1 as f32,
+            beta1_rest: (1.0 - settings.beta1) as f32,
             beta2: settings.beta2 as f32,
+            beta2_rest: (1.0 - settings.beta2) as f32,
             decay: (1.0 - lr * settings.weight_decay) as f32,
             step_size: (lr / correction(settings.beta1)) as f32,
             root_correction: correction(settings.beta2).sqrt() as f32,
@@ -278,8 +282,8 @@ impl Rule {
     /// "Decoupled Weight Decay Regularization", <https://arxiv.org/abs/1711.05101>.
     fn apply(&self, weight: &mut f32, gradient: f32, m: &mut f32, v: &mut f32) {
         let g = gradient * self.clip;
-        *m += (g - *m) * (1.0 - self.beta1);
-        *v = *v * self.beta2 + g * g * (1.0 - self.beta2);
+        *m += (g - *m) * self.beta1_rest;
+        *v = *v * self.beta2 + g * g * self.beta2_rest;
         let denominator = v.sqrt() / self.root_correction + self.epsilon;
         *weight = *weight * self.decay - self.step_size * *m / denominator;
     }
@@ -290,6 +294,27 @@ mod tests {
     use super::*;
 
     const SLOT: OptimizerSlot = OptimizerSlot(0);
+
+    /// `v = 1 - beta2` after one step on a gradient of one, in f64: 1e-5 for a `beta2` of 0.99999.
+    #[test]
+    fn the_second_moment_is_right_for_a_decay_near_one() {
+        for on_device in [false, true] {
+            let settings = AdamWSettings {
+                beta2: 0.99999,
+                max_grad_norm: f64::INFINITY,
+                ..Default::default()
+            };
+            let mut adamw = AdamW::new(settings);
+            adamw.set_on_device(on_device);
+            let weights = named("w", &[1.0]);
+            let gradients =
+                Gradients([("w".to_owned(), Tensor::from_floats([1.0], &Device::flex()))].into());
+            adamw.step(SLOT, &weights, &gradients, 1e-3).unwrap();
+            let (state, _) = adamw.export();
+            let v = f64::from(state["0/exp_avg_sq/w"].values[0]);
+            assert!((v / 1e-5 - 1.0).abs() < 1e-6, "{v}");
+        }
+    }
 
     fn named(name: &str, values: &[f32]) -> Weights {
         let tensor = NamedTensor {

@@ -6,20 +6,20 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// A file cannot be read or written.
-    #[error("cannot access {path}: {source}", path = path.display())]
+    #[error("cannot access {path}: {error}", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// `config.json` is no JSON or lacks a field.
-    #[error("{path} is no model configuration: {source}", path = path.display())]
+    #[error("{path} is no model configuration: {error}", path = path.display())]
     Config {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
     /// An architecture or option that this crate does not compute.
     #[error("{path}: `{key}` is {found}; supported: {supported}", path = path.display())]
@@ -42,12 +42,12 @@ pub enum PolicyError {
         hint: &'static str,
     },
     /// The index of shards is no JSON or lacks its map.
-    #[error("{path} is no index of weights: {source}", path = path.display())]
+    #[error("{path} is no index of weights: {error}", path = path.display())]
     Index {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
     /// The index names a file that is not there.
     #[error("{index} names the shard {shard}, which is not in its folder", index = index.display())]
@@ -58,12 +58,14 @@ pub enum PolicyError {
         shard: String,
     },
     /// A finite weight is too large for the type it is to be written in.
-    #[error("{path}: `{name}` has values beyond 65504, which half precision cannot hold; use bf16 or f32", path = path.display())]
+    #[error("{path}: `{name}` has values that {dtype} cannot hold; write a wider type", path = path.display())]
     Overflow {
         /// The file to be written.
         path: PathBuf,
         /// The tensor.
         name: String,
+        /// The type.
+        dtype: &'static str,
     },
     /// A safetensors file is damaged.
     #[error("{path} is no safetensors file: {message}", path = path.display())]

@@ -34,8 +34,8 @@ pub use config::{Biases, Family, FrequencyRounding, ModelConfig, RopeConfig, Rop
 pub use decode::{KvCache, LmDecoder};
 pub use error::PolicyError;
 pub use files::{
-    FileDtype, SaveOptions, copy_side_files, load_model, load_pretrained, load_weights,
-    read_tensors, read_weights, save_pretrained, write_tensors,
+    FileDtype, SaveOptions, convert_pretrained, copy_side_files, load_model, load_pretrained,
+    load_weights, read_tensors, read_weights, save_pretrained, write_tensors,
 };
 pub use init::{init_weights, parameter_shapes};
 pub use learner::ReplicaLearner;

@@ -31,25 +31,6 @@ pub fn weights_of<M: Module>(module: &M) -> Weights {
     collect.1
 }
 
-/// The shapes of a module's parameters by name.
-pub(crate) fn shapes_of<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
-    struct Collect(Vec<String>, BTreeMap<String, Vec<usize>>);
-    impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.0.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.insert(self.0.join("."), param.val().dims().to_vec());
-        }
-    }
-    let mut collect = Collect(Vec::new(), BTreeMap::new());
-    module.visit(&mut collect);
-    collect.1
-}
-
 /// A tensor without its graph.
 pub(crate) fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     if tensor.is_autodiff() { tensor.inner() } else { tensor }

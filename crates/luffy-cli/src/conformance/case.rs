@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use luffy_core::{AdamWSettings, Message};
+use luffy_policy::ModelConfig;
 use serde::Deserialize;
 
 /// A checkpoint and what was computed with it.
@@ -106,5 +107,25 @@ impl Case {
         let expected = serde_json::from_str(&text)
             .with_context(|| format!("{} is not as expected", path.display()))?;
         Ok(Self { dir: dir.to_owned(), expected })
+    }
+
+    /// Whether the model can read every sequence.
+    pub(super) fn check(&self, config: &ModelConfig) -> anyhow::Result<()> {
+        let expected = &self.expected;
+        let forward = expected.forward.iter().map(|case| (&case.ids, 1));
+        let greedy = expected.greedy.iter().map(|case| (&case.prompt, 1));
+        for (ids, least) in forward.chain(greedy).chain([(&expected.train_steps.ids, 2)]) {
+            ensure!(ids.len() >= least, "a sequence has {} tokens, {least} are needed", ids.len());
+            ensure!(
+                ids.len() < config.max_position_embeddings,
+                "a sequence has {} tokens, the context of the model {}",
+                ids.len(),
+                config.max_position_embeddings
+            );
+            let unknown = ids.iter().find(|id| **id as usize >= config.vocab_size);
+            ensure!(unknown.is_none(), "token {unknown:?} is not in the vocabulary");
+        }
+        ensure!(!expected.greedy.is_empty(), "`greedy` is empty");
+        Ok(())
     }
 }

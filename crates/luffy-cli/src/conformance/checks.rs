@@ -63,6 +63,7 @@ fn half_precision(config: &ModelConfig) -> FrequencyRounding {
 }
 
 fn compare(case: &Case, config: &ModelConfig) -> anyhow::Result<Tally> {
+    case.check(config).code(Code::Input)?;
     let device = device();
     let mut tally = Tally::default();
     let codec = HfCodec::open(&case.dir, None).code(Code::Input)?;
@@ -108,7 +109,12 @@ fn distance(found: &[f64], expected: &[f64]) -> f64 {
     if found.len() != expected.len() {
         return f64::INFINITY;
     }
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, worse)
+}
+
+/// The larger of two distances; NaN is worse than any number.
+fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// Log-probs, entropies and logits.
@@ -196,7 +202,7 @@ fn apart(model: &CausalLm, rows: &[&Row], found: &[Trajectory], device: &Device)
             return f64::INFINITY;
         };
         let sampled: Vec<f64> = logprobs.iter().map(|logprob| f64::from(*logprob)).collect();
-        far = far.max(distance(&sampled, &scored[..sampled.len()]));
+        far = worse(far, distance(&sampled, &scored[..sampled.len()]));
     }
     far
 }

@@ -143,6 +143,17 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
             "`addition.levels` knows the levels 1 to 4"
         );
         ensure!(config.optimizer.lr > 0.0, "`optimizer.lr` must be above 0");
+        ensure!(
+            config.optimizer.max_grad_norm > 0.0,
+            "`optimizer.max-grad-norm` is {}; set it above 0, `inf` turns clipping off",
+            config.optimizer.max_grad_norm
+        );
+        for (key, beta) in [("beta1", config.optimizer.beta1), ("beta2", config.optimizer.beta2)] {
+            ensure!(
+                (0.0..1.0).contains(&beta),
+                "`optimizer.{key}` is {beta}; a decay lies in 0 to 1, without 1"
+            );
+        }
         config.method.validate().context("`method` makes no sense")?;
         ensure!(
             config.data.test.iter().all(|file| (file.weight - 1.0).abs() <= 0.0),

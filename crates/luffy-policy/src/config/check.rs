@@ -30,12 +30,16 @@ pub(super) fn family(raw: &Map<String, Value>, path: &Path) -> Result<Family, Po
             Family::ALL.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         unsupported(path, "model_type", shown(model_type), known.join(", "))
     })?;
-    let named = raw.get("architectures").and_then(Value::as_array);
-    if let Some(named) = named
-        && !named.is_empty()
-        && !named.iter().any(|name| name == family.architecture())
-    {
-        let found = Value::Array(named.clone()).to_string();
+    let named = raw.get("architectures").unwrap_or(&Value::Null);
+    let fits = match named {
+        Value::Null => true,
+        Value::Array(names) => {
+            names.is_empty() || names.iter().any(|name| name == family.architecture())
+        }
+        _ => false,
+    };
+    if !fits {
+        let found = named.to_string();
         let supported = format!("[\"{}\"]: a language model with a head", family.architecture());
         return Err(unsupported(path, "architectures", found, supported));
     }
@@ -58,7 +62,11 @@ fn absent_or_zero(value: &Value) -> bool {
 }
 
 fn full_attention(value: &Value) -> bool {
-    value.as_array().is_none_or(|kinds| kinds.iter().all(|kind| kind == "full_attention"))
+    match value {
+        Value::Null => true,
+        Value::Array(kinds) => kinds.iter().all(|kind| kind == "full_attention"),
+        _ => false,
+    }
 }
 
 /// Options that change what a model computes, whatever its family.
@@ -109,6 +117,9 @@ pub(super) fn options(
     Ok(())
 }
 
+/// Larger than any model, and small enough that no product of sizes overflows.
+const MOST: usize = 1 << 24;
+
 /// Sizes that fit each other.
 pub(super) fn sizes(config: &ModelConfig, path: &Path) -> Result<(), PolicyError> {
     let (heads, kv) = (config.num_attention_heads, config.num_key_value_heads);
@@ -121,8 +132,9 @@ pub(super) fn sizes(config: &ModelConfig, path: &Path) -> Result<(), PolicyError
         ("max_position_embeddings", config.max_position_embeddings),
         ("head_dim", config.head_dim),
     ] {
-        if size == 0 {
-            return Err(unsupported(path, key, "0", "sizes above zero"));
+        if size == 0 || (size > MOST && key != "max_position_embeddings") {
+            let supported = format!("sizes from 1 to {MOST}");
+            return Err(unsupported(path, key, size.to_string(), supported));
         }
     }
     if kv == 0 || !heads.is_multiple_of(kv) {

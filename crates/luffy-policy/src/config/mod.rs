@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::PolicyError;
@@ -43,7 +42,7 @@ impl Family {
     }
 
     /// The `architectures` entry of its language models.
-    const fn architecture(self) -> &'static str {
+    pub(crate) const fn architecture(self) -> &'static str {
         match self {
             Self::Qwen2 => "Qwen2ForCausalLM",
             Self::Llama => "LlamaForCausalLM",
@@ -64,8 +63,8 @@ pub struct Biases {
     pub mlp: bool,
 }
 
-/// The shape of a model, read from a Hugging Face `config.json`. What a file leaves out has the default of
-/// `transformers`.
+/// The shape of a model, read from a Hugging Face `config.json`. Sizes must be there; options that a file
+/// leaves out have the default of `transformers`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
     /// The family.
@@ -96,29 +95,8 @@ pub struct ModelConfig {
     pub biases: Biases,
     /// Whether queries and keys are normed by head before they are rotated.
     pub qk_norm: bool,
-    /// Tokens that end a response; files hold one, a list, or none.
-    pub eos_token_ids: Vec<u32>,
     /// The file as it was read, written back unchanged.
     pub raw: Map<String, Value>,
-}
-
-/// The keys that are read as numbers; what they mean depends on the family.
-#[derive(Deserialize)]
-struct Fields {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    intermediate_size: usize,
-    vocab_size: usize,
-    rms_norm_eps: Option<f64>,
-    max_position_embeddings: usize,
-    tie_word_embeddings: Option<bool>,
-    attention_bias: Option<bool>,
-    mlp_bias: Option<bool>,
-    #[serde(default, deserialize_with = "one_or_many")]
-    eos_token_id: Vec<u32>,
 }
 
 impl ModelConfig {
@@ -129,7 +107,7 @@ impl ModelConfig {
     pub fn read(dir: &Path) -> Result<Self, PolicyError> {
         let path = dir.join("config.json");
         let text = fs::read_to_string(&path)
-            .map_err(|source| PolicyError::Io { path: path.clone(), source })?;
+            .map_err(|error| PolicyError::Io { path: path.clone(), error })?;
         Self::parse(&text, &path)
     }
 
@@ -138,43 +116,51 @@ impl ModelConfig {
     /// # Errors
     /// As [`ModelConfig::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, PolicyError> {
-        let bad = |source| PolicyError::Config { path: path.to_owned(), source };
+        let bad = |error| PolicyError::Config { path: path.to_owned(), error };
         let raw: Map<String, Value> = serde_json::from_str(text).map_err(bad)?;
         // Before the fields, since another architecture may lack them.
         let family = check::family(&raw, path)?;
         check::options(family, &raw, path)?;
         let rope = RopeConfig::read(&raw, path)?;
-        let fields: Fields = serde_json::from_value(Value::Object(raw.clone())).map_err(bad)?;
-        let config = Self::new(family, fields, rope, raw);
+        let config = Self::of(family, rope, raw, path)?;
         check::sizes(&config, path)?;
         Ok(config)
     }
 
-    fn new(family: Family, fields: Fields, rope: RopeConfig, raw: Map<String, Value>) -> Self {
-        let heads = fields.num_attention_heads;
-        let attention_bias = fields.attention_bias.unwrap_or(false);
-        let (kv_heads, head_dim) = match family {
-            Family::Llama => (heads, None),
-            Family::Mistral => (8, None),
-            Family::Qwen2 => (32, None),
-            Family::Qwen3 => (32, Some(128)),
+    fn of(
+        family: Family,
+        rope: RopeConfig,
+        raw: Map<String, Value>,
+        path: &Path,
+    ) -> Result<Self, PolicyError> {
+        let keys = Keys { raw: &raw, path };
+        let attention_bias = keys.flag("attention_bias")?;
+        let hidden_size = keys.whole("hidden_size")?;
+        let heads = keys.whole("num_attention_heads")?;
+        let num_key_value_heads = match (raw.get("num_key_value_heads"), family) {
+            (Some(Value::Null), _) | (None, Family::Llama) => heads,
+            (None, Family::Mistral) => 8,
+            (None, Family::Qwen2 | Family::Qwen3) => 32,
+            (Some(_), _) => keys.whole("num_key_value_heads")?,
         };
-        Self {
+        let head_dim = match (raw.get("head_dim"), family) {
+            (None, Family::Qwen3) => 128,
+            (None | Some(Value::Null), _) => hidden_size / heads.max(1),
+            (Some(_), _) => keys.whole("head_dim")?,
+        };
+        Ok(Self {
             family,
-            hidden_size: fields.hidden_size,
-            num_hidden_layers: fields.num_hidden_layers,
+            hidden_size,
+            num_hidden_layers: keys.whole("num_hidden_layers")?,
             num_attention_heads: heads,
-            num_key_value_heads: fields.num_key_value_heads.unwrap_or(kv_heads),
-            head_dim: fields
-                .head_dim
-                .or(head_dim)
-                .unwrap_or_else(|| fields.hidden_size / heads.max(1)),
-            intermediate_size: fields.intermediate_size,
-            vocab_size: fields.vocab_size,
-            rms_norm_eps: fields.rms_norm_eps.unwrap_or(1e-6),
+            num_key_value_heads,
+            head_dim,
+            intermediate_size: keys.whole("intermediate_size")?,
+            vocab_size: keys.whole("vocab_size")?,
+            rms_norm_eps: keys.epsilon("rms_norm_eps")?,
             rope,
-            max_position_embeddings: fields.max_position_embeddings,
-            tie_word_embeddings: fields.tie_word_embeddings.unwrap_or(false),
+            max_position_embeddings: keys.whole("max_position_embeddings")?,
+            tie_word_embeddings: keys.flag("tie_word_embeddings")?,
             biases: Biases {
                 qkv: match family {
                     Family::Qwen2 => true,
@@ -182,26 +168,49 @@ impl ModelConfig {
                     Family::Mistral => false,
                 },
                 output: matches!(family, Family::Llama | Family::Qwen3) && attention_bias,
-                mlp: family == Family::Llama && fields.mlp_bias.unwrap_or(false),
+                mlp: family == Family::Llama && keys.flag("mlp_bias")?,
             },
             qk_norm: family == Family::Qwen3,
-            eos_token_ids: fields.eos_token_id,
             raw,
-        }
+        })
     }
 }
 
-/// A token id, a list of them, or nothing.
-fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Ids {
-        One(u32),
-        Many(Vec<u32>),
+/// The keys of a file, refused by name.
+struct Keys<'a> {
+    raw: &'a Map<String, Value>,
+    path: &'a Path,
+}
+
+impl Keys<'_> {
+    fn refused(&self, key: &str, supported: &str) -> PolicyError {
+        let found = self.raw.get(key).map_or_else(|| "absent".to_owned(), Value::to_string);
+        check::unsupported(self.path, key, found, supported)
     }
-    Ok(match Option::<Ids>::deserialize(from)? {
-        Some(Ids::One(id)) => vec![id],
-        Some(Ids::Many(ids)) => ids,
-        None => Vec::new(),
-    })
+
+    fn whole(&self, key: &str) -> Result<usize, PolicyError> {
+        let value = self.raw.get(key).and_then(Value::as_u64);
+        let value = value.and_then(|value| usize::try_from(value).ok());
+        value.ok_or_else(|| self.refused(key, "a whole number"))
+    }
+
+    /// False where it is absent.
+    fn flag(&self, key: &str) -> Result<bool, PolicyError> {
+        match self.raw.get(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.refused(key, "true or false")),
+        }
+    }
+
+    /// 1e-6 where it is absent.
+    fn epsilon(&self, key: &str) -> Result<f64, PolicyError> {
+        match self.raw.get(key) {
+            None | Some(Value::Null) => Ok(1e-6),
+            Some(value) => value
+                .as_f64()
+                .filter(|epsilon| (0.0..1.0).contains(epsilon))
+                .ok_or_else(|| self.refused(key, "a number from 0 to 1")),
+        }
+    }
 }

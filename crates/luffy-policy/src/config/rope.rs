@@ -72,7 +72,7 @@ impl RopeConfig {
             Some((key, value)) => value
                 .as_f64()
                 .filter(|theta| *theta > 0.0)
-                .ok_or_else(|| unsupported(path, key, value.to_string(), "a number above zero"))?,
+                .ok_or_else(|| unsupported(path, key, value.to_string(), "a number from 1 up"))?,
             None => 10_000.0,
         };
         let scaling =
@@ -130,7 +130,14 @@ impl RopeConfig {
 
 /// `rope_scaling` or `rope_parameters`.
 fn scaling(key: &str, value: &Value, path: &Path) -> Result<RopeScaling, PolicyError> {
-    let kind = value.get("rope_type").or_else(|| value.get("type"));
+    let kind = match (value.get("rope_type"), value.get("type")) {
+        // Readers disagree on which of the two counts.
+        (Some(a), Some(b)) if a != b => {
+            let found = format!("{a} and `type` is {b}");
+            return Err(unsupported(path, &format!("{key}.rope_type"), found, "the same in both"));
+        }
+        (a, b) => a.or(b),
+    };
     if let Some(factor) = value.get("partial_rotary_factor").filter(|factor| **factor != 1.0) {
         return Err(unsupported(
             path,

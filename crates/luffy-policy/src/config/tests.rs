@@ -50,7 +50,21 @@ fn what_is_not_computed_is_refused_by_name() {
         (r#"{"num_attention_heads": 0}"#, "`num_attention_heads` is 0"),
         (r#"{"hidden_size": 0}"#, "`hidden_size` is 0"),
         (r#"{"head_dim": 15}"#, "`head_dim` is 15"),
-        (r#"{"vocab_size": "many"}"#, "config.json is no model configuration"),
+        (r#"{"vocab_size": "many"}"#, r#"`vocab_size` is "many"; supported: a whole number"#),
+        (r#"{"hidden_size": -1}"#, "`hidden_size` is -1; supported: a whole number"),
+        (r#"{"hidden_size": 64.5}"#, "`hidden_size` is 64.5"),
+        (r#"{"hidden_size": 4294967296}"#, "`hidden_size` is 4294967296; supported: sizes from 1"),
+        (r#"{"num_hidden_layers": 10000000000}"#, "`num_hidden_layers`"),
+        (r#"{"head_dim": 4611686018427387904}"#, "`head_dim`"),
+        (r#"{"rms_norm_eps": -1.0}"#, "`rms_norm_eps` is -1.0"),
+        (r#"{"tie_word_embeddings": "yes"}"#, r#"`tie_word_embeddings` is "yes""#),
+        (r#"{"architectures": "Qwen2ForRewardModel"}"#, "`architectures`"),
+        (r#"{"layer_types": "sliding_attention"}"#, "`layer_types`"),
+        (r#"{"rope_theta": 1e-300}"#, "`rope_theta`"),
+        (
+            r#"{"rope_scaling": {"type": "linear", "rope_type": "default", "factor": 8.0}}"#,
+            r#"`rope_scaling.rope_type` is "default" and `type` is "linear""#,
+        ),
     ] {
         refused(&json(extra), part);
     }
@@ -58,19 +72,10 @@ fn what_is_not_computed_is_refused_by_name() {
 
 #[test]
 fn a_missing_field_is_named() {
-    let text = r#"{"model_type": "qwen2", "hidden_size": 8}"#;
+    let text = r#"{"model_type": "qwen2", "hidden_size": 8, "num_attention_heads": 2,
+        "num_key_value_heads": 2}"#;
     let error = ModelConfig::parse(text, Path::new("c.json")).unwrap_err().to_string();
     assert!(error.contains("num_hidden_layers"), "{error}");
-}
-
-#[test]
-fn end_tokens_are_one_or_many_or_none() {
-    let ids =
-        |value: Value| parse(&serde_json::json!({ "eos_token_id": value })).unwrap().eos_token_ids;
-    assert_eq!(ids(serde_json::json!(2)), [2]);
-    assert_eq!(ids(serde_json::json!([2, 7])), [2, 7]);
-    assert!(ids(Value::Null).is_empty());
-    assert!(parse(&serde_json::json!({})).unwrap().eos_token_ids.is_empty());
 }
 
 #[test]
@@ -94,6 +99,8 @@ fn families_differ_in_biases_norms_and_defaults() {
     let of = |extra: &str| parse(&serde_json::from_str(extra).unwrap()).unwrap();
     let qwen2 = of("{}");
     assert!(qwen2.biases.qkv && !qwen2.biases.output && !qwen2.biases.mlp && !qwen2.qk_norm);
+    // Null is all heads in every family, as in transformers.
+    assert_eq!(of(r#"{"num_key_value_heads": null}"#).num_key_value_heads, 4);
     let llama = of(r#"{"model_type": "llama", "num_key_value_heads": null}"#);
     assert!(!llama.biases.qkv && !llama.biases.output && llama.num_key_value_heads == 4);
     let llama = of(r#"{"model_type": "llama", "attention_bias": true, "mlp_bias": true}"#);

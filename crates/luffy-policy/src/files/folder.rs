@@ -25,14 +25,15 @@ pub(super) struct WeightFolder {
 }
 
 impl WeightFolder {
-    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    /// Opens `model.safetensors`, else the shards that `model.safetensors.index.json` names: transformers
+    /// looks in this order too.
     pub(super) fn open(dir: &Path) -> Result<Self, PolicyError> {
         let index = dir.join(INDEX);
-        let (names, placed) = if index.exists() {
+        let (names, placed) = if dir.join(SINGLE).exists() {
+            (BTreeSet::from([SINGLE.to_owned()]), BTreeMap::new())
+        } else if index.exists() {
             let placed = read_index(&index)?;
             (placed.values().cloned().collect(), placed)
-        } else if dir.join(SINGLE).exists() {
-            (BTreeSet::from([SINGLE.to_owned()]), BTreeMap::new())
         } else {
             return Err(PolicyError::NoWeights { dir: dir.to_owned(), hint: hint(dir) });
         };
@@ -47,7 +48,6 @@ impl WeightFolder {
             }
             let file = TensorFile::open(&path)?;
             for (tensor, info) in file.tensors() {
-                file.check_dtype(&tensor, &info)?;
                 if placed.get(&tensor).is_none_or(|place| place == name) {
                     folder.tensors.insert(tensor, (folder.files.len(), info));
                 }
@@ -67,8 +67,16 @@ impl WeightFolder {
         self.tensors.iter().map(|(name, (_, info))| (name.as_str(), &*info.shape))
     }
 
+    /// An error unless a tensor, if it is there, has a type that can be widened to f32.
+    pub(super) fn check_dtype(&self, name: &str) -> Result<(), PolicyError> {
+        match self.tensors.get(name) {
+            Some((file, info)) => self.files[*file].check_dtype(name, info),
+            None => Ok(()),
+        }
+    }
+
     /// One tensor in the layout of the model; `None` if there is none of this name.
-    pub(super) fn read(&mut self, name: &str) -> Option<Result<HostTensor, PolicyError>> {
+    pub(super) fn read(&self, name: &str) -> Option<Result<HostTensor, PolicyError>> {
         let (file, info) = self.tensors.get(name)?;
         let values = self.files[*file].read(name, info);
         let shape = info.shape.clone();
@@ -83,9 +91,9 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>, PolicyError> {
         weight_map: BTreeMap<String, String>,
     }
     let text = fs::read_to_string(path)
-        .map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
+        .map_err(|error| PolicyError::Io { path: path.to_owned(), error })?;
     let index: Index = serde_json::from_str(&text)
-        .map_err(|source| PolicyError::Index { path: path.to_owned(), source })?;
+        .map_err(|error| PolicyError::Index { path: path.to_owned(), error })?;
     // A file of the folder itself; an index from elsewhere must not reach out of it.
     let outside = index
         .weight_map

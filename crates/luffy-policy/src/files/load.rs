@@ -9,7 +9,8 @@ use luffy_core::HostTensor;
 
 use super::folder::WeightFolder;
 use super::other_layout;
-use crate::named::{load_named, shapes_of, to_device};
+use crate::init::parameter_shapes;
+use crate::named::{load_named, to_device};
 use crate::{CausalLm, ModelConfig, PolicyError};
 
 /// Reads `config.json` and the weights of a folder; the model stands on `device`, in f32.
@@ -37,10 +38,9 @@ pub fn load_model(
     dir: &Path,
     device: &Device,
 ) -> Result<CausalLm, PolicyError> {
-    let mut folder = WeightFolder::open(dir)?;
+    let folder = checked(config, dir)?;
     let model = CausalLm::new(config, device);
-    check(&model, config, &folder)?;
-    let mut fill = Fill { folder: &mut folder, path: Vec::new(), error: None };
+    let mut fill = Fill { folder: &folder, path: Vec::new(), error: None };
     let model = model.map(&mut fill);
     match fill.error {
         Some(error) => Err(error),
@@ -66,7 +66,7 @@ pub fn load_weights(
 /// # Errors
 /// If a file is missing or damaged.
 pub fn read_weights(dir: &Path) -> Result<BTreeMap<String, HostTensor>, PolicyError> {
-    let mut folder = WeightFolder::open(dir)?;
+    let folder = WeightFolder::open(dir)?;
     let names: Vec<String> = folder.shapes().map(|(name, _)| name.to_owned()).collect();
     names
         .into_iter()
@@ -77,12 +77,15 @@ pub fn read_weights(dir: &Path) -> Result<BTreeMap<String, HostTensor>, PolicyEr
         .collect()
 }
 
-/// Names every tensor that is missing, misshapen or left over.
-fn check(model: &CausalLm, config: &ModelConfig, folder: &WeightFolder) -> Result<(), PolicyError> {
-    let wanted = shapes_of(model);
+/// The weights of a folder, after a look at headers alone: names every tensor that is missing, misshapen or
+/// left over.
+pub(super) fn checked(config: &ModelConfig, dir: &Path) -> Result<WeightFolder, PolicyError> {
+    let folder = WeightFolder::open(dir)?;
+    let wanted = parameter_shapes(config);
     let found: BTreeMap<&str, &[usize]> = folder.shapes().collect();
     let mut problems = Vec::new();
     for (name, shape) in &wanted {
+        folder.check_dtype(name)?;
         // As it must stand in the file.
         let shape = other_layout(name, shape);
         match found.get(name.as_str()) {
@@ -95,7 +98,7 @@ fn check(model: &CausalLm, config: &ModelConfig, folder: &WeightFolder) -> Resul
     let known: BTreeSet<&str> = wanted.keys().map(String::as_str).collect();
     let extra = found.keys().filter(|name| !known.contains(*name) && !is_ignored(name, config));
     problems.extend(extra.map(|name| format!("`{name}` is not in the model")));
-    if problems.is_empty() { Ok(()) } else { Err(PolicyError::Weights { problems }) }
+    if problems.is_empty() { Ok(folder) } else { Err(PolicyError::Weights { problems }) }
 }
 
 /// What some writers store beside the weights: the tied head a second time, and rotary frequencies, which
@@ -107,7 +110,7 @@ fn is_ignored(name: &str, config: &ModelConfig) -> bool {
 
 /// Replaces parameter by parameter, so that the zeros of the empty model go as the weights come.
 struct Fill<'a> {
-    folder: &'a mut WeightFolder,
+    folder: &'a WeightFolder,
     path: Vec<String>,
     error: Option<PolicyError>,
 }

@@ -10,7 +10,7 @@ mod write;
 
 pub use load::{load_model, load_pretrained, load_weights, read_weights};
 pub use read::read_tensors;
-pub use save::{SaveOptions, copy_side_files, save_pretrained};
+pub use save::{SaveOptions, convert_pretrained, copy_side_files, save_pretrained};
 pub use write::{FileDtype, write_tensors};
 
 use luffy_core::HostTensor;

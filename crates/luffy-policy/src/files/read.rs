@@ -1,7 +1,7 @@
 //! A safetensors file, read one tensor at a time.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -18,10 +18,10 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Values that are read and widened at a time.
 const PIECE: usize = 1 << 20;
 
-/// An open file whose header was checked against its length; tensors are read when asked for.
+/// A file whose header was checked against its length; it is opened again for each tensor that is asked for, so
+/// that any number of shards needs one handle.
 pub(super) struct TensorFile {
     path: PathBuf,
-    file: File,
     /// Where the first tensor begins.
     start: u64,
     header: Metadata,
@@ -30,10 +30,15 @@ pub(super) struct TensorFile {
 impl TensorFile {
     /// Reads the header.
     pub(super) fn open(path: &Path) -> Result<Self, PolicyError> {
-        let io = |source| PolicyError::Io { path: path.to_owned(), source };
+        let io = |error| PolicyError::Io { path: path.to_owned(), error };
         let damaged = |message: String| PolicyError::Safetensors { path: path.to_owned(), message };
+        // A pipe by that name would be waited for.
+        let metadata = fs::metadata(path).map_err(io)?;
+        if !metadata.is_file() {
+            return Err(damaged("it is no file".to_owned()));
+        }
+        let len = metadata.len();
         let mut file = File::open(path).map_err(io)?;
-        let len = file.metadata().map_err(io)?.len();
         let mut size = [0; 8];
         if len < 8 {
             return Err(damaged(format!("it has {len} bytes, which is too few for a header")));
@@ -50,13 +55,13 @@ impl TensorFile {
         let header: Metadata = serde_json::from_slice(&header)
             .map_err(|error| damaged(format!("its header does not hold together: {error}")))?;
         let start = 8 + size;
-        let wanted = start + header.data_len() as u64;
+        let wanted = start.saturating_add(header.data_len() as u64);
         if wanted != len {
             return Err(damaged(format!(
                 "it has {len} bytes, its header describes {wanted}; was it cut in a download?"
             )));
         }
-        Ok(Self { path: path.to_owned(), file, start, header })
+        Ok(Self { path: path.to_owned(), start, header })
     }
 
     /// The tensors by name.
@@ -81,21 +86,22 @@ impl TensorFile {
     }
 
     /// The values of a tensor, widened to f32.
-    pub(super) fn read(&mut self, name: &str, info: &TensorInfo) -> Result<Vec<f32>, PolicyError> {
+    pub(super) fn read(&self, name: &str, info: &TensorInfo) -> Result<Vec<f32>, PolicyError> {
         self.check_dtype(name, info)?;
         let n = info.shape.iter().product();
-        self.values(info, n).map_err(|source| PolicyError::Io { path: self.path.clone(), source })
+        self.values(info, n).map_err(|error| PolicyError::Io { path: self.path.clone(), error })
     }
 
-    fn values(&mut self, info: &TensorInfo, n: usize) -> io::Result<Vec<f32>> {
-        self.file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64))?;
+    fn values(&self, info: &TensorInfo, n: usize) -> io::Result<Vec<f32>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64))?;
         let width = info.dtype.bitsize() / 8;
         let mut values = vec![0.0; n];
         let mut bytes = vec![0; PIECE.min(n) * width];
         let mut halves: Vec<u16> = Vec::new();
         for piece in values.chunks_mut(PIECE) {
             let bytes = &mut bytes[..piece.len() * width];
-            self.file.read_exact(bytes)?;
+            file.read_exact(bytes)?;
             if info.dtype == Dtype::F32 {
                 for (value, b) in piece.iter_mut().zip(bytes.chunks_exact(4)) {
                     *value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
@@ -124,7 +130,7 @@ pub(super) fn widen(dtype: Dtype, bits: &[u16], values: &mut [f32]) {
 /// # Errors
 /// If the file is missing, damaged, or holds a type other than F32, F16 and BF16.
 pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, HostTensor>, PolicyError> {
-    let mut file = TensorFile::open(path)?;
+    let file = TensorFile::open(path)?;
     file.tensors()
         .into_iter()
         .map(|(name, info)| {

@@ -126,7 +126,7 @@ fn a_file_is_written_in_the_type_that_was_asked_for() {
     let shapes = || BTreeMap::from([("t", vec![3])]);
     let tensor = host(&[3], &values);
     let read = |dtype: FileDtype| {
-        write::write_with(&path, dtype, shapes(), |_| &tensor).unwrap();
+        write::write_with(&path, dtype, shapes(), |_| Ok(&tensor)).unwrap();
         read_tensors(&path).unwrap()["t"].values.clone()
     };
     assert_eq!(read(FileDtype::F32), values);
@@ -134,10 +134,14 @@ fn a_file_is_written_in_the_type_that_was_asked_for() {
     assert_eq!(read(FileDtype::F16), values.map(|x| f16::from_f32(x).to_f32()));
     let large = host(&[1], &[1e5]);
     let error =
-        write::write_with(&path, FileDtype::F16, BTreeMap::from([("w", vec![1])]), |_| &large);
+        write::write_with(&path, FileDtype::F16, BTreeMap::from([("w", vec![1])]), |_| Ok(&large));
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("`w` has values beyond 65504"), "{error}");
+    assert!(error.contains("`w` has values that float16 cannot hold"), "{error}");
+    let large = host(&[1], &[3.4e38]);
+    let bf16 =
+        write::write_with(&path, FileDtype::Bf16, BTreeMap::from([("w", vec![1])]), |_| Ok(&large));
+    assert!(bf16.unwrap_err().to_string().contains("bfloat16"));
     let infinite = host(&[1], &[f32::INFINITY]);
-    write::write_with(&path, FileDtype::F16, BTreeMap::from([("w", vec![1])]), |_| &infinite)
+    write::write_with(&path, FileDtype::F16, BTreeMap::from([("w", vec![1])]), |_| Ok(&infinite))
         .unwrap();
 }

@@ -53,18 +53,20 @@ impl FileDtype {
 
     /// The bytes of some values; `None` if one that is finite does not fit.
     fn bytes(self, values: &[f32]) -> Option<Vec<u8>> {
+        let fits = |finite: bool, value: &f32| finite || !value.is_finite();
         match self {
             Self::F32 => Some(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
             Self::Bf16 => {
-                Some(values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect())
+                let halves: Vec<bf16> = values.iter().map(|value| bf16::from_f32(*value)).collect();
+                let fit =
+                    halves.iter().zip(values).all(|(half, value)| fits(half.is_finite(), value));
+                fit.then(|| halves.iter().flat_map(|half| half.to_le_bytes()).collect())
             }
             Self::F16 => {
                 let halves: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
-                let fits = halves
-                    .iter()
-                    .zip(values)
-                    .all(|(half, value)| half.is_finite() || !value.is_finite());
-                fits.then(|| halves.iter().flat_map(|half| half.to_le_bytes()).collect())
+                let fit =
+                    halves.iter().zip(values).all(|(half, value)| fits(half.is_finite(), value));
+                fit.then(|| halves.iter().flat_map(|half| half.to_le_bytes()).collect())
             }
         }
     }
@@ -86,7 +88,7 @@ pub fn write_tensors(
     tensors: &BTreeMap<String, HostTensor>,
 ) -> Result<(), PolicyError> {
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.clone()));
-    write_with(path, FileDtype::F32, shapes.collect(), |name| &tensors[name])
+    write_with(path, FileDtype::F32, shapes.collect(), |name| Ok(&tensors[name]))
 }
 
 /// Writes tensors of known shapes; `tensor` gives each when its turn comes.
@@ -94,10 +96,10 @@ pub(super) fn write_with<T: Borrow<HostTensor>>(
     path: &Path,
     dtype: FileDtype,
     shapes: BTreeMap<&str, Vec<usize>>,
-    mut tensor: impl FnMut(&str) -> T,
+    mut tensor: impl FnMut(&str) -> Result<T, PolicyError>,
 ) -> Result<(), PolicyError> {
     let damaged = |message: String| PolicyError::Safetensors { path: path.to_owned(), message };
-    let io = |source| PolicyError::Io { path: path.to_owned(), source };
+    let io = |error| PolicyError::Io { path: path.to_owned(), error };
     let mut infos = Vec::with_capacity(shapes.len());
     let mut end = 0;
     for (name, shape) in &shapes {
@@ -118,7 +120,7 @@ pub(super) fn write_with<T: Borrow<HostTensor>>(
             file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
             file.write_all(&header).map_err(io)?;
             for (name, shape) in &shapes {
-                let tensor = tensor(name);
+                let tensor = tensor(name)?;
                 let values = &tensor.borrow().values;
                 assert_eq!(
                     values.len(),
@@ -129,6 +131,7 @@ pub(super) fn write_with<T: Borrow<HostTensor>>(
                     let bytes = dtype.bytes(piece).ok_or_else(|| PolicyError::Overflow {
                         path: path.to_owned(),
                         name: (*name).to_owned(),
+                        dtype: dtype.torch_name(),
                     })?;
                     file.write_all(&bytes).map_err(io)?;
                 }

@@ -36,7 +36,9 @@ fn header(dir: &Path, change: impl FnOnce(&mut Value)) {
     });
 }
 
+/// An index, which counts where there is no `model.safetensors`.
 fn index(dir: &Path, text: &str) {
+    fs::rename(dir.join(SAFE), dir.join("model-00001-of-00001.safetensors")).expect("renamed");
     fs::write(dir.join(INDEX), text).expect("it can be written");
 }
 
@@ -60,7 +62,7 @@ const TABLE: [(&str, Change, &str); 16] = [
                 *bytes = value.to_string().into_bytes();
             });
         },
-        "DIR/config.json is no model configuration: missing field `intermediate_size`",
+        "DIR/config.json: `intermediate_size` is absent; supported: a whole number",
     ),
     (
         "an unknown architecture beside broken weights",
@@ -136,8 +138,8 @@ const TABLE: [(&str, Change, &str); 16] = [
     ),
     (
         "an index that promises more than there is",
-        |dir| index(dir, r#"{"weight_map": {"lm_head.bias": "model.safetensors"}}"#),
-        "weights do not fit the model: `lm_head.bias` is not in model.safetensors, where the index puts it",
+        |dir| index(dir, r#"{"weight_map": {"lm_head.bias": "model-00001-of-00001.safetensors"}}"#),
+        "weights do not fit the model: `lm_head.bias` is not in model-00001-of-00001.safetensors, where the index puts it",
     ),
 ];
 

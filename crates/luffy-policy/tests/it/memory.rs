@@ -38,6 +38,7 @@ fn far(a: &Gradients, b: &Gradients) -> f64 {
     for (name, gradient) in &a.0 {
         let values = |g: &burn::tensor::Tensor<1>| g.to_data().iter::<f64>().collect::<Vec<_>>();
         let (a, b) = (values(gradient), values(&b.0[name]));
+        assert!(a.iter().chain(&b).all(|x| x.is_finite()), "{name}");
         let norm = a.iter().map(|x| x * x).sum::<f64>().sqrt();
         let apart = a.iter().zip(&b).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
         far = far.max(apart / norm.max(1e-12));

@@ -143,7 +143,7 @@ fn a_bfloat16_checkpoint_in_shards_gives_the_tokens_of_transformers() {
         let wanted = ids(&case["new_tokens"]);
         let (mut logits, mut cache) = decoder.prefill(&[&ids(&case["prompt"])]);
         let mut found: Vec<u32> = Vec::new();
-        while found.len() < 24 && found.last().is_none_or(|t| config.raw["eos_token_id"] != **t) {
+        while found.len() < 24 && found.last().is_none_or(|t| config.raw["eos_token_id"] != *t) {
             let best = logits.argmax(1).into_data().iter::<i64>().next().expect("one row");
             found.push(u32::try_from(best).expect("an id"));
             logits = decoder.step(Tensor::<1, Int>::from_ints([best], &Device::flex()), &mut cache);

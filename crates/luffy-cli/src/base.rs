@@ -68,7 +68,7 @@ impl Default for BaseRecipe {
     fn default() -> Self {
         Self {
             seed: 0,
-            skill_steps: 800,
+            skill_steps: 1000,
             skill_lr: 4e-3,
             habit_steps: 300,
             habit_lr: 2e-3,

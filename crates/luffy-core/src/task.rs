@@ -25,7 +25,7 @@ pub struct Demonstration {
     pub text: String,
     /// Probability of each token under the model that wrote it, end token included, where recorded.
     /// `None` means the paper's choice: behaviour probability 1.
-    pub behavior_probs: Option<Vec<f32>>,
+    pub behavior_probs: Option<Vec<f64>>,
 }
 
 /// One problem: a conversation to answer, the answers that count as right, and traces to learn from.

@@ -12,7 +12,9 @@ use crate::nearest::list;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ColumnNames {
-    /// The conversation: a list of `{role, content}`, or a string that becomes one user message.
+    /// The conversation: a list of `{role, content}`, or a string that becomes one user message. Where
+    /// there is none, TRL's `messages` stands in; a last message of the assistant in a column of that name
+    /// is the demonstration.
     pub prompt: String,
     /// Name of the data set, a string.
     pub source: String,
@@ -75,6 +77,11 @@ impl ColumnNames {
         }
         let known: Vec<String> = keys.iter().map(|(key, _)| (*key).to_owned()).collect();
         Err(DataError::NoSuchKey { key: key.to_owned(), known: list(known.iter()) })
+    }
+
+    /// Whether the prompt goes by LUFFY's name, so that another known name may stand in.
+    pub(crate) fn is_default_prompt(&self) -> bool {
+        self.prompt == Self::default().prompt
     }
 
     /// Every name with its key in run files.

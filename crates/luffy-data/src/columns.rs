@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use luffy_core::{Demonstration, Message, Task};
+use luffy_core::{Demonstration, Task};
 use serde_json::{Map, Value};
 
+use crate::kind::not_finite;
 use crate::nearest::{hint, list};
 use crate::{ColumnNames, DataError, Position};
+
+mod conversation;
 
 /// Turns the records of one file into tasks and remembers which columns occurred.
 pub(crate) struct RecordReader<'a> {
@@ -57,7 +60,6 @@ impl<'a> RecordReader<'a> {
 }
 
 const TEXTS: &str = "a string or a non-empty list of strings";
-const MESSAGES: &str = "a string or a non-empty list of messages";
 const TARGET: &str = "null, a string or a list of at most one message";
 
 struct Record<'a> {
@@ -68,8 +70,8 @@ struct Record<'a> {
 
 impl Record<'_> {
     fn into_task(mut self, names: &ColumnNames) -> Result<Task, DataError> {
-        let messages = self.prompt(&names.prompt)?;
-        let (golds, demonstrations) = self.golds_and_demonstrations(names)?;
+        let (messages, last) = self.conversation(names)?;
+        let (golds, demonstrations) = self.golds_and_demonstrations(names, last)?;
         let file = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let source = match self.take(&names.source) {
             None => self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -93,26 +95,13 @@ impl Record<'_> {
         self.fields.shift_remove(name).filter(|value| !value.is_null())
     }
 
-    fn prompt(&mut self, name: &str) -> Result<Vec<Message>, DataError> {
-        let Some(value) = self.fields.shift_remove(name) else {
-            return Err(self.absent(name, &[name], MESSAGES));
-        };
-        match value {
-            Value::String(text) if !text.is_empty() => Ok(vec![Message::user(text)]),
-            Value::Array(items) if !items.is_empty() => {
-                let messages = items.into_iter().enumerate();
-                messages.map(|(i, item)| self.message(&format!("{name}[{i}]"), item)).collect()
-            }
-            other => Err(self.wrong(name, MESSAGES, &other)),
-        }
-    }
-
     fn golds_and_demonstrations(
         &mut self,
         names: &ColumnNames,
+        last_message: Option<Demonstration>,
     ) -> Result<(Vec<String>, Vec<Demonstration>), DataError> {
         let golds = self.golds(names)?;
-        let mut demonstrations = Vec::new();
+        let mut demonstrations = Vec::from_iter(last_message);
         let target_name =
             [&names.target, &names.completion].into_iter().find(|name| self.has(name)).cloned();
         if let Some(name) = target_name {
@@ -220,39 +209,17 @@ impl Record<'_> {
         Ok((!text.is_empty()).then_some(Demonstration { text, behavior_probs: None }))
     }
 
-    fn probabilities(&self, name: &str, value: Value) -> Result<Vec<f32>, DataError> {
+    fn probabilities(&self, name: &str, value: Value) -> Result<Vec<f64>, DataError> {
         let Value::Array(items) = value else {
             return Err(self.wrong(name, "null or a list of numbers", &value));
         };
         let numbers = items.into_iter().enumerate();
         numbers
             .map(|(i, item)| match item.as_f64() {
-                Some(number) => Ok(number as f32),
-                None => Err(self.wrong(&format!("{name}[{i}]"), "a number", &item)),
+                Some(number) => Ok(number),
+                None => Err(self.wrong(&format!("{name}[{i}]"), "a finite number", &item)),
             })
             .collect()
-    }
-
-    /// A message by field name. Further fields that hold something are refused: a conversation that
-    /// is rendered without them is another conversation.
-    fn message(&self, name: &str, value: Value) -> Result<Message, DataError> {
-        let Value::Object(mut fields) = value else {
-            return Err(self.wrong(name, "a message {role, content}", &value));
-        };
-        let mut text = |field: &str| match fields.shift_remove(field) {
-            Some(Value::String(text)) => Ok(text),
-            Some(other) => Err(self.wrong(&format!("{name}.{field}"), "a string", &other)),
-            None => Err(self.error(&format!("{name}.{field}"), "a string", "nothing".into())),
-        };
-        let message = Message { role: text("role")?, content: text("content")? };
-        match fields.iter().find(|(_, value)| !value.is_null()) {
-            None => Ok(message),
-            Some((field, value)) => Err(self.wrong(
-                &format!("{name}.{field}"),
-                "only the fields role and content",
-                value,
-            )),
-        }
     }
 
     fn absent(&self, column: &str, names: &[&str], expected: &'static str) -> DataError {
@@ -292,6 +259,7 @@ pub(crate) fn describe(value: &Value) -> String {
             format!("the string {excerpt:?}{dots}")
         }
         Value::Array(items) => format!("a list of {}", items.len()),
+        value if let Some(number) = not_finite(value) => format!("the number {number}"),
         Value::Object(fields) => {
             format!(
                 "a struct with the fields {}",

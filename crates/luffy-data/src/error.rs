@@ -48,14 +48,14 @@ fn parquet_remedy(message: &str) -> &'static str {
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
         /// What was tried: `read`, `write`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
+        /// What the operating system said; part of the message, hence no `source` to print again.
+        error: io::Error,
     },
     /// The name of a data file says nothing known about its format.
     #[error("{}: expected a file name ending in .parquet or .jsonl", path.display())]
@@ -191,12 +191,12 @@ pub enum DataError {
         vocab_size: usize,
     },
     /// The text of a task could not be rendered or tokenised.
-    #[error("task {task}: {source}")]
+    #[error("task {task}: {error}")]
     Codec {
         /// The task's id.
         task: String,
-        /// What failed.
-        source: CodecError,
+        /// What failed; part of the message.
+        error: CodecError,
     },
     /// Recorded probabilities do not cover the demonstration.
     #[error(
@@ -230,15 +230,31 @@ pub enum DataError {
 }
 
 impl DataError {
-    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
-        Self::Io { action: "read", path: path.to_owned(), source }
+    pub(crate) fn read(path: &Path, error: io::Error) -> Self {
+        Self::Io { action: "read", path: path.to_owned(), error }
     }
 
-    pub(crate) fn write(path: &Path, source: io::Error) -> Self {
-        Self::Io { action: "write", path: path.to_owned(), source }
+    pub(crate) fn write(path: &Path, error: io::Error) -> Self {
+        Self::Io { action: "write", path: path.to_owned(), error }
     }
 
-    pub(crate) fn codec(task: &str, source: CodecError) -> Self {
-        Self::Codec { task: task.to_owned(), source }
+    pub(crate) fn codec(task: &str, error: CodecError) -> Self {
+        Self::Codec { task: task.to_owned(), error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let io = DataError::read(Path::new("x"), io::Error::other("no"));
+        let codec = DataError::codec("x", CodecError::Render("no".into()));
+        for error in [io, codec] {
+            assert!(error.to_string().ends_with("no") && error.source().is_none(), "{error}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use luffy_core::Task;
 use serde_json::{Map, Value};
 
 use crate::columns::{RecordReader, describe};
+use crate::numbers::{TooLarge, exact};
 use crate::{ColumnNames, DataError, Position};
 
 /// Reads a JSONL file; lines of white space are skipped.
@@ -43,7 +44,18 @@ pub(crate) fn for_each_object(
             message: at_column(&error),
         })?;
         match value {
-            Value::Object(record) => visit(line, record)?,
+            Value::Object(mut record) => {
+                exact(text, &mut record).map_err(|TooLarge { column, number }| {
+                    DataError::Column {
+                        path: path.to_owned(),
+                        position: Position::Line(line),
+                        column,
+                        expected: "whole numbers of at most 64 bits, larger ones as a text",
+                        found: format!("the number {number}"),
+                    }
+                })?;
+                visit(line, record)?;
+            }
             other => {
                 return Err(DataError::Column {
                     path: path.to_owned(),
@@ -124,6 +136,25 @@ mod tests {
         assert_eq!((tasks[1].id.as_str(), tasks[1].golds[1].as_str()), ("rows.jsonl:3", "three"));
         assert!(tasks[2].golds.is_empty());
         assert_eq!(tasks[2].demonstrations[0].text, "4");
+    }
+
+    #[test]
+    fn trl_messages_end_with_the_demonstration() {
+        let names = ColumnNames { prompt: "messages".into(), ..ColumnNames::default() };
+        let rows = concat!(
+            r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},"#,
+            r#"{"role":"user","content":"r"},{"role":"assistant","content":"b"}]}"#,
+            "\n",
+            r#"{"messages":[{"role":"user","content":"q"}],"answer":"1","completion":"c"}"#,
+        );
+        for names in [ColumnNames::default(), names] {
+            let tasks = check_with(rows.as_bytes(), &names).unwrap();
+            let roles: Vec<_> = tasks[0].messages.iter().map(|m| m.role.as_str()).collect();
+            assert_eq!(roles, ["user", "assistant", "user"]);
+            assert_eq!(tasks[0].demonstrations[0].text, "b");
+            assert_eq!(tasks[1].demonstrations[0].text, "c");
+            assert!(tasks[0].extra.is_empty() && tasks[1].extra.is_empty());
+        }
     }
 
     #[test]
@@ -232,7 +263,7 @@ mod tests {
             ),
             (
                 r#"{"prompt":"q","answer":"1","target":"t","target_ds_qwen_7b_probs":[0.5,"NaN"]}"#,
-                "line 2: column `target_ds_qwen_7b_probs[1]`: expected a number, found the string \"NaN\"",
+                "line 2: column `target_ds_qwen_7b_probs[1]`: expected a finite number, found the string \"NaN\"",
             ),
             (
                 r#"{"prompt":"q","answer":"1","target_ds_qwen_7b_probs":[0.5]}"#,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Number, Value, json};
 
 use crate::columns::describe;
 
@@ -13,11 +13,11 @@ pub(crate) enum Kind {
     Null,
     Bool,
     Int,
+    /// Whole numbers, some of which a double would round.
+    Wide,
     /// Numbers, some with a fraction; single precision only where a schema says so.
     Float,
     Single,
-    /// Nothing seen but the names of numbers that JSON cannot write: `NaN`, `inf`, `-inf`.
-    NotFinite,
     Text,
     List(Box<Self>),
     /// Fields in the order of their first appearance.
@@ -29,8 +29,8 @@ pub(crate) enum Kind {
 pub(crate) struct Clash {
     /// Below the column: `[].role`, empty for the column itself.
     pub(crate) place: String,
-    /// What the column was taken for.
-    pub(crate) expected: String,
+    /// What the column was taken for; `None` if no column holds the value.
+    pub(crate) expected: Option<String>,
     /// What does not fit.
     pub(crate) found: String,
 }
@@ -55,6 +55,7 @@ impl Kind {
                     .iter()
                     .try_for_each(|item| element.include(item).map_err(|c| c.below("[]")));
             }
+            value if not_finite(value).is_some() => Self::Float,
             Value::Object(object) => {
                 if matches!(self, Self::Null) {
                     *self = Self::Struct(Vec::new());
@@ -70,22 +71,19 @@ impl Kind {
                 });
             }
             Value::Bool(_) => Self::Bool,
+            Value::Number(number) if number.as_i64().is_some_and(is_wide) => Self::Wide,
             Value::Number(number) if number.is_i64() => Self::Int,
             Value::Number(number) if number.is_f64() => Self::Float,
             // Above the largest 64-bit integer with a sign.
-            Value::Number(_) => return Err(self.clash(value)),
-            Value::String(text) if not_finite(text).is_some() => Self::NotFinite,
+            Value::Number(_) => return Err(Clash { expected: None, ..self.clash(value) }),
             Value::String(_) => Self::Text,
         };
         let wider = match (&*self, seen) {
             (Self::Null, seen) => seen,
             (own, seen) if *own == seen => seen,
-            (Self::Single, Self::Int | Self::Float | Self::NotFinite) => Self::Single,
-            (
-                Self::Int | Self::Float | Self::NotFinite,
-                Self::Int | Self::Float | Self::NotFinite,
-            ) => Self::Float,
-            (Self::Text, Self::NotFinite) | (Self::NotFinite, Self::Text) => Self::Text,
+            (Self::Single, Self::Int | Self::Float) => Self::Single,
+            (Self::Int, Self::Float) | (Self::Float, Self::Int) => Self::Float,
+            (Self::Int, Self::Wide) | (Self::Wide, Self::Int) => Self::Wide,
             _ => return Err(self.clash(value)),
         };
         *self = wider;
@@ -93,18 +91,44 @@ impl Kind {
     }
 
     fn clash(&self, value: &Value) -> Clash {
-        Clash { place: String::new(), expected: self.to_string(), found: describe(value) }
+        let beyond = |is_wide| if is_wide { " that a double would round" } else { "" };
+        let expected = format!("{self}{}", beyond(*self == Self::Wide));
+        let rounds =
+            matches!(self, Self::Float | Self::Single) && value.as_i64().is_some_and(is_wide);
+        let found = format!("{}{}", describe(value), beyond(rounds));
+        Clash { place: String::new(), expected: Some(expected), found }
     }
 }
 
-/// The number that goes by this name.
-pub(crate) fn not_finite(text: &str) -> Option<f64> {
-    match text {
+/// Whether a double would round it.
+fn is_wide(number: i64) -> bool {
+    number as f64 as i128 != i128::from(number)
+}
+
+/// The field of a number that JSON cannot write, in the notation of `MongoDB`: `{"$numberDouble": "NaN"}`. A
+/// text of that name is a text.
+const NOT_FINITE: &str = "$numberDouble";
+
+/// The number that JSON cannot write.
+pub(crate) fn not_finite(value: &Value) -> Option<f64> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    match object.get(NOT_FINITE)?.as_str()? {
         "NaN" => Some(f64::NAN),
-        "inf" => Some(f64::INFINITY),
-        "-inf" => Some(f64::NEG_INFINITY),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
         _ => None,
     }
+}
+
+/// Any number as JSON.
+pub(crate) fn number(number: f64) -> Value {
+    let name = match Number::from_f64(number) {
+        Some(number) => return Value::Number(number),
+        None if number.is_nan() => "NaN",
+        None if number > 0.0 => "Infinity",
+        None => "-Infinity",
+    };
+    json!({ NOT_FINITE: name })
 }
 
 impl Clash {
@@ -119,10 +143,10 @@ impl fmt::Display for Kind {
         match self {
             Self::Null => f.write_str("null"),
             Self::Bool => f.write_str("bool"),
-            Self::Int => f.write_str("int64"),
+            Self::Int | Self::Wide => f.write_str("int64"),
             Self::Float => f.write_str("double"),
             Self::Single => f.write_str("float"),
-            Self::NotFinite | Self::Text => f.write_str("string"),
+            Self::Text => f.write_str("string"),
             Self::List(element) => write!(f, "list<{element}>"),
             Self::Struct(fields) => {
                 f.write_str("struct<")?;
@@ -139,14 +163,15 @@ impl fmt::Display for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn check(values: &[Value], expected: &str) {
         let mut kind = Kind::Null;
         let found = values.iter().try_for_each(|value| kind.include(value));
         let found = match found {
             Ok(()) => kind.to_string(),
-            Err(Clash { place, expected, found }) => format!("{place}: {expected}, {found}"),
+            Err(Clash { place, expected, found }) => {
+                format!("{place}: {}, {found}", expected.as_deref().unwrap_or("none"))
+            }
         };
         assert_eq!(found, expected, "{values:?}");
     }
@@ -158,8 +183,11 @@ mod tests {
         check(&[json!(1), json!(0.5)], "double");
         check(&[json!(0.5), json!(1)], "double");
         check(&[json!("NaN")], "string");
-        check(&[json!("NaN"), json!("inf"), json!(1)], "double");
-        check(&[json!(1), json!("-inf")], "double");
+        check(&[number(f64::NAN), json!(1)], "double");
+        check(&[json!(1), number(f64::NEG_INFINITY), number(f64::INFINITY)], "double");
+        check(&[json!({ "$numberDouble": "1" })], "struct<$numberDouble: string>");
+        check(&[json!(1), json!(9_007_199_254_740_993_i64), json!(i64::MAX)], "int64");
+        check(&[json!(9_007_199_254_740_992_i64), json!(0.5), json!(i64::MIN)], "double");
         check(&[json!("NaN"), json!("text")], "string");
         check(&[json!("text"), json!("NaN")], "string");
         check(&[json!([]), json!([null, true])], "list<bool>");
@@ -177,6 +205,16 @@ mod tests {
         check(&[json!([1]), json!(["x"])], "[]: int64, the string \"x\"");
         check(&[json!({"a": [{"b": 1}]}), json!({"a": [{"b": []}]})], ".a[].b: int64, a list of 0");
         check(&[json!(1), json!({"a": 1})], ": int64, a struct with the fields a");
-        check(&[json!(u64::MAX)], ": null, the number 18446744073709551615");
+        check(&[json!(u64::MAX)], ": none, the number 18446744073709551615");
+        check(&[json!(2.5), json!("NaN")], ": double, the string \"NaN\"");
+        check(&[json!("NaN"), json!(2.5)], ": string, the number 2.5");
+        check(
+            &[json!(9_007_199_254_740_993_i64), json!(1.5)],
+            ": int64 that a double would round, the number 1.5",
+        );
+        check(
+            &[json!(1.5), json!(9_007_199_254_740_993_i64)],
+            ": double, the number 9007199254740993 that a double would round",
+        );
     }
 }

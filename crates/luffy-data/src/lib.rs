@@ -43,6 +43,7 @@ mod inspect;
 mod jsonl;
 mod kind;
 mod nearest;
+mod numbers;
 mod order;
 mod parquet_read;
 mod parquet_write;

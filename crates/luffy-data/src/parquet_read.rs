@@ -6,9 +6,10 @@ use std::path::Path;
 use luffy_core::Task;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::columns::RecordReader;
+use crate::kind::number;
 use crate::unwind::caught;
 use crate::{ColumnNames, DataError, Position};
 
@@ -48,7 +49,7 @@ fn record(row: Row) -> Map<String, Value> {
     row.into_columns().into_iter().map(|(name, field)| (name, json(field))).collect()
 }
 
-/// A cell as JSON. Numbers that JSON has no notation for become their names, dates and decimals their
+/// A cell as JSON. Numbers that JSON has no notation for get that of `MongoDB`, dates and decimals their
 /// text, bytes that are no UTF-8 a list of numbers: nothing turns into null.
 fn json(field: Field) -> Value {
     match field {
@@ -62,9 +63,9 @@ fn json(field: Field) -> Value {
         Field::UShort(value) => value.into(),
         Field::UInt(value) => value.into(),
         Field::ULong(value) => value.into(),
-        Field::Float16(value) => float(f64::from(value)),
-        Field::Float(value) => float(f64::from(value)),
-        Field::Double(value) => float(value),
+        Field::Float16(value) => number(f64::from(value)),
+        Field::Float(value) => number(f64::from(value)),
+        Field::Double(value) => number(value),
         Field::Str(text) => Value::String(text),
         // Writers that leave out the string annotation store text as plain bytes.
         Field::Bytes(bytes) => match bytes.as_utf8() {
@@ -85,8 +86,4 @@ fn json(field: Field) -> Value {
         }
         other => Value::String(other.to_string()),
     }
-}
-
-fn float(value: f64) -> Value {
-    Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number)
 }

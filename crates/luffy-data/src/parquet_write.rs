@@ -62,8 +62,15 @@ fn schema(tasks: &[Task]) -> Result<Vec<(String, Kind)>, DataError> {
     if any(|task| task.demonstrations.len() > 1) {
         schema.push(("target_lst".into(), Kind::List(Box::new(Kind::Text))));
     }
-    if any(|task| task.demonstrations.first().is_some_and(|d| d.behavior_probs.is_some())) {
-        schema.push(("target_ds_qwen_7b_probs".into(), Kind::List(Box::new(Kind::Single))));
+    let probs = || {
+        let first = tasks.iter().filter_map(|task| task.demonstrations.first());
+        first.filter_map(|demonstration| demonstration.behavior_probs.as_ref())
+    };
+    if probs().next().is_some() {
+        // Single precision, as in the reference's files, where it loses nothing.
+        let is_single = |p: &f64| p.is_nan() || f64::from(*p as f32).to_bits() == p.to_bits();
+        let kind = if probs().flatten().all(is_single) { Kind::Single } else { Kind::Float };
+        schema.push(("target_ds_qwen_7b_probs".into(), Kind::List(Box::new(kind))));
     }
     for (row, task) in tasks.iter().enumerate() {
         if task.golds.len() != 1 {
@@ -77,13 +84,18 @@ fn schema(tasks: &[Task]) -> Result<Vec<(String, Kind)>, DataError> {
                 schema.len() - 1
             });
             schema[at].1.include(&value).map_err(|Clash { place, expected, found }| {
-                unwritable(
-                    task,
-                    format!(
+                let problem = match expected {
+                    Some(expected) => format!(
                         "column `{name}{place}` is {expected} in earlier rows and holds {found} here; \
                          parquet has one type for a column, JSONL does not mind"
                     ),
-                )
+                    None => format!(
+                        "column `{name}{place}` holds {found}, which is above the largest int64, {}; \
+                         write it as a text or use JSONL",
+                        i64::MAX
+                    ),
+                };
+                unwritable(task, problem)
             })?;
         }
     }
@@ -113,10 +125,10 @@ fn column_type(name: &str, kind: &Kind) -> Result<TypePtr, ParquetError> {
     };
     let built = match kind {
         Kind::Bool => leaf(Physical::BOOLEAN).build(),
-        Kind::Int => leaf(Physical::INT64).build(),
+        Kind::Int | Kind::Wide => leaf(Physical::INT64).build(),
         Kind::Float => leaf(Physical::DOUBLE).build(),
         Kind::Single => leaf(Physical::FLOAT).build(),
-        Kind::Null | Kind::NotFinite | Kind::Text => {
+        Kind::Null | Kind::Text => {
             leaf(Physical::BYTE_ARRAY).with_converted_type(ConvertedType::UTF8).build()
         }
         Kind::List(element) => {
@@ -198,10 +210,10 @@ fn add_leaves(kind: &Kind, is_repeated: bool, leaves: &mut Vec<Leaf>) {
             return fields.iter().for_each(|(_, kind)| add_leaves(kind, is_repeated, leaves));
         }
         Kind::Bool => Values::Bool(Vec::new()),
-        Kind::Int => Values::Int(Vec::new()),
+        Kind::Int | Kind::Wide => Values::Int(Vec::new()),
         Kind::Float => Values::Float(Vec::new()),
         Kind::Single => Values::Single(Vec::new()),
-        Kind::Null | Kind::NotFinite | Kind::Text => Values::Text(Vec::new()),
+        Kind::Null | Kind::Text => Values::Text(Vec::new()),
     };
     leaves.push(Leaf { values, definition: Vec::new(), repetition: Vec::new(), is_repeated });
 }
@@ -247,8 +259,7 @@ impl Leaf {
     }
 
     fn present(&mut self, value: &Value, levels: Levels) {
-        let number =
-            || value.as_f64().or_else(|| not_finite(value.as_str()?)).expect("a column of numbers");
+        let number = || value.as_f64().or_else(|| not_finite(value)).expect("a column of numbers");
         match &mut self.values {
             Values::Bool(values) => values.push(value.as_bool().expect("a column of booleans")),
             Values::Int(values) => values.push(value.as_i64().expect("a column of integers")),

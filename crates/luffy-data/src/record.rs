@@ -4,6 +4,7 @@ use luffy_core::{Demonstration, Message, Task};
 use serde_json::{Map, Value, json};
 
 use crate::DataError;
+use crate::kind::number;
 
 /// The columns that a record may have beside those of [`Task::extra`].
 const OWN: [&str; 8] = [
@@ -49,12 +50,7 @@ pub(crate) fn record(task: &Task, position: usize) -> Result<Map<String, Value>,
         put("target_lst", task.demonstrations[1..].iter().map(|d| d.text.as_str()).collect());
     }
     if let Some(probs) = first.and_then(|d| d.behavior_probs.as_ref()) {
-        // `f64` holds every `f32`; what JSON cannot write goes by its name.
-        let number = |p: &f32| match serde_json::Number::from_f64(f64::from(*p)) {
-            Some(number) => Value::Number(number),
-            None => Value::String(p.to_string()),
-        };
-        put("target_ds_qwen_7b_probs", probs.iter().map(number).collect());
+        put("target_ds_qwen_7b_probs", probs.iter().copied().map(number).collect());
     }
     if let Some(name) = extra.keys().find(|name| OWN.contains(&name.as_str())) {
         return Err(unwritable(format!(

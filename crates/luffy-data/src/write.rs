@@ -19,7 +19,10 @@ use crate::{DataError, FileFormat, atomic, parquet_write};
 /// own name: what was read is written and reads back alike, but for ids, and for these in parquet:
 ///
 /// - a field that is missing becomes null, and a column of nulls becomes one of text;
-/// - a column with whole and broken numbers becomes one of broken numbers, and single precision double.
+/// - a column with whole and broken numbers becomes one of broken numbers, and single precision double,
+///   but for probabilities that single precision holds.
+///
+/// A number that JSON cannot write stands in JSONL as `{"$numberDouble": "NaN"}`.
 ///
 /// `extra.level` goes into `extra_info` unless that has another one.
 ///

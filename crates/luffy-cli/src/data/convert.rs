@@ -6,7 +6,7 @@ use clap::Args;
 use luffy_data::{read_tasks, write_tasks};
 use serde_json::json;
 
-use super::{ColumnArgs, check_output};
+use super::{ColumnArgs, check_output, say};
 use crate::exit::{Code, WithCode};
 
 /// What to write again.
@@ -37,13 +37,10 @@ pub(super) fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
     let n_demonstrations: usize = tasks.iter().map(|task| task.demonstrations.len()).sum();
     if args.json {
         let (rows, output) = (tasks.len(), &args.output);
-        println!(
-            "{}",
-            json!({ "rows": rows, "demonstrations": n_demonstrations, "output": output })
-        );
+        let counts = json!({ "rows": rows, "demonstrations": n_demonstrations, "output": output });
+        say(&counts.to_string())
     } else {
         let output = args.output.display();
-        println!("{} rows with {n_demonstrations} demonstrations in {output}", tasks.len());
+        say(&format!("{} rows with {n_demonstrations} demonstrations in {output}", tasks.len()))
     }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use luffy_data::{
 };
 use serde::Serialize;
 
-use super::ColumnArgs;
+use super::{ColumnArgs, say};
 use crate::exit::{Code, WithCode};
 
 /// What to look at.
@@ -58,15 +58,15 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         if !args.json {
             // Before the rows are read as tasks: where they cannot be, the columns say why.
             let gap = if i == 0 { "" } else { "\n" };
-            println!("{gap}{}\n{}", file.display(), table(&columns));
+            say(&format!("{gap}{}\n{}", file.display(), table(&columns)))?;
         }
         let tasks = read_tasks(file, &names).code(Code::Input)?;
         let found = look(&tasks, codec).code(Code::Input)?;
         if args.json {
             let look = Look { file, rows: tasks.len() as u64, columns, found };
-            println!("{}", serde_json::to_string(&look)?);
+            say(&serde_json::to_string(&look)?)?;
         } else {
-            println!("rows: {}\n{found}", tasks.len());
+            say(&format!("rows: {}\n{found}", tasks.len()))?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use luffy_data::tasks::{gsm8k, openr1};
 use luffy_data::{Admission, write_tasks};
 use serde_json::json;
 
-use super::{ColumnArgs, check_output};
+use super::{ColumnArgs, check_output, say};
 use crate::config::{RewardSection, VerifierName, build_verifier};
 use crate::exit::{Code, WithCode};
 
@@ -25,6 +25,9 @@ pub(crate) enum PrepareCommand {
         /// Where `train.parquet` (named after the input) goes.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Replace the file if it is there.
+        #[arg(long)]
+        force: bool,
     },
     /// LUFFY's `openr1.parquet` as it is published, with every trace checked and graded.
     Openr1(Openr1Args),
@@ -68,11 +71,10 @@ enum Policy {
 /// Writes a published data set as a training file.
 pub(super) fn prepare(command: &PrepareCommand) -> anyhow::Result<()> {
     match command {
-        PrepareCommand::Gsm8k { input, out } => {
+        PrepareCommand::Gsm8k { input, out, force } => {
             let tasks = gsm8k::prepare(input).code(Code::Input)?;
-            let path = write(&tasks, input, out, true)?;
-            println!("{} problems with demonstrations in {}", tasks.len(), path.display());
-            Ok(())
+            let path = write(&tasks, input, out, *force)?;
+            say(&format!("{} problems with demonstrations in {}", tasks.len(), path.display()))
         }
         PrepareCommand::Openr1(args) => openr1(args),
     }
@@ -91,15 +93,14 @@ fn openr1(args: &Openr1Args) -> anyhow::Result<()> {
     let path = write(&tasks, &args.input, &args.out, args.force)?;
     if args.json {
         let counts = json!({ "output": path, "system-texts": system_texts, "report": report });
-        println!("{counts}");
+        say(&counts.to_string())
     } else {
-        println!(
+        say(&format!(
             "{report}\ndifferent system texts: {system_texts}\n{} rows in {}",
             tasks.len(),
             path.display()
-        );
+        ))
     }
-    Ok(())
 }
 
 /// Writes parquet named after the input.

@@ -35,6 +35,9 @@ pub(crate) struct Progress {
     pub(crate) timing_offset: u64,
     /// Seconds spent so far, over all sessions.
     pub(crate) seconds: f64,
+    /// Of the training prompts; absent in checkpoints of earlier versions.
+    #[serde(default)]
+    pub(crate) data_digest: Option<String>,
 }
 
 /// What a run was when it was saved.

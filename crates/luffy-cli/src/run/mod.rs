@@ -14,6 +14,7 @@
 //! ```
 
 mod checkpoint;
+mod digest;
 mod directory;
 mod prompts;
 mod rows;

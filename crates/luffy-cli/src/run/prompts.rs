@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, ensure};
 use luffy_core::{Prompt, Task, TextCodec, Verifier};
 use luffy_data::{
-    AdmissionReport, AdmissionSettings, DataError, EpochOrder, ThinkFormat, admit, check_thinking,
-    read_tasks, tasks, write_tasks,
+    AdmissionReport, AdmissionSettings, DataError, EpochOrder, PromptDrop, ThinkFormat, admit,
+    check_thinking, read_tasks, tasks, write_tasks,
 };
 
 use crate::config::{AdditionSection, BUILTIN_ADDITION, DataFile, RunConfig};
@@ -31,10 +31,18 @@ pub(super) fn load(
     context_len: u32,
     verifier: &dyn Verifier,
 ) -> anyhow::Result<Loaded> {
+    let max_response_tokens = config.rollout.max_response_tokens;
+    if max_response_tokens >= context_len {
+        let error = anyhow!(
+            "`rollout.max-response-tokens` is {max_response_tokens}, which leaves no room for a prompt: the \
+             context of the model is {context_len} tokens for prompt and response; set it lower"
+        );
+        return Err(error).code(Code::Config);
+    }
     let files = data_files(config, dir)?;
     let settings = |require_demonstration| AdmissionSettings {
         max_prompt_tokens: config.data.max_prompt_tokens,
-        max_response_tokens: config.rollout.max_response_tokens,
+        max_response_tokens,
         context_len,
         require_demonstration,
         admission: config.data.admission,
@@ -159,10 +167,9 @@ fn prompts(
         ends.push(tasks.len() as u64);
     }
     let admitted = admit(tasks, codec, settings, Some(verifier)).map_err(|error| match error {
-        DataError::NoPrompts(report) => anyhow!(
-            "no prompt was admitted\n{report}\nraise `data.max-prompt-tokens` or \
-             `rollout.max-response-tokens`, or check the files"
-        ),
+        DataError::NoPrompts(report) => {
+            anyhow!("no prompt was admitted\n{report}\n{}", remedies(&report, settings))
+        }
         other => other.into(),
     });
     let (prompts, report) = admitted.code(Code::Input)?;
@@ -175,6 +182,26 @@ fn prompts(
     });
     let per_file = per_file.collect();
     Ok(Admitted { per_file, prompts: prompts.into_iter().map(Arc::new).collect(), report })
+}
+
+/// What to do about each reason for which prompts were left out, a line each.
+fn remedies(report: &AdmissionReport, settings: &AdmissionSettings) -> String {
+    let lines = report.prompts_dropped.keys().map(|reason| match reason {
+        PromptDrop::Empty => "Empty: check the prompts and `model.chat-template`".to_owned(),
+        PromptDrop::TooLong => {
+            format!("TooLong: raise `data.max-prompt-tokens`, now {}", settings.max_prompt_tokens)
+        }
+        PromptDrop::ContextExceeded => format!(
+            "ContextExceeded: lower `rollout.max-response-tokens`, now {}: with the prompt it must fit in \
+             the model's context of {} tokens",
+            settings.max_response_tokens, settings.context_len
+        ),
+        PromptDrop::NoDemonstration => "NoDemonstration: see what was dropped above; \
+             `data.require-demonstration=false` trains without demonstrations, `data.admission=keep` keeps \
+             those with a fault"
+            .to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn describe(notes: &mut String, what: &str, files: &[PathBuf], admitted: &Admitted) {

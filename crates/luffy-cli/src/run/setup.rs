@@ -7,10 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use luffy_core::{Learner, Prompt, Sampler, TextCodec, Verdict};
 use luffy_data::{EpochOrder, HfCodec, TemplateSource};
+use luffy_objective::MethodConfig;
 use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained};
 use luffy_rollout::Engine;
 use luffy_trainer::{Grader, Trainer, TrainerSettings, Workers};
 
+use super::digest::digest;
 use super::prompts::{self, Loaded};
 use crate::config::{BUILTIN_ADDITION, RunConfig, build_verifier};
 use crate::device::device;
@@ -23,6 +25,8 @@ pub(crate) struct Assembly {
     pub(crate) test: Vec<Arc<Prompt>>,
     /// Which training prompts a step takes.
     pub(crate) order: EpochOrder,
+    /// Of the training prompts, to know them again.
+    pub(crate) data_digest: String,
     /// The folder the policy came from; its side files are carried into checkpoints.
     pub(crate) model_dir: PathBuf,
     pub(crate) model_config: ModelConfig,
@@ -90,7 +94,8 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
         Workers { samplers, learners },
     )?;
     let Loaded { train, test, order, notes: _ } = prompts;
-    Ok(Assembly { trainer, train, test, order, model_dir, model_config, notes })
+    let data_digest = digest(&train);
+    Ok(Assembly { trainer, train, test, order, data_digest, model_dir, model_config, notes })
 }
 
 /// The model's folder; the built-in base is written into the run directory, so that it goes through the
@@ -111,6 +116,16 @@ fn model_dir(config: &RunConfig, dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(&config.model.path))
 }
 
+/// Members of a group, where a method compares them.
+const fn group_size(method: &MethodConfig) -> Option<u32> {
+    match method {
+        MethodConfig::Luffy(config) => Some(config.group_size),
+        MethodConfig::Mixed(config) => Some(config.group_size),
+        MethodConfig::Grpo(config) => Some(config.group_size),
+        MethodConfig::Sft(_) | MethodConfig::SftFiltered(_) => None,
+    }
+}
+
 /// Refuses settings that cannot work together, before anything is read.
 pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
     let check = || -> anyhow::Result<()> {
@@ -118,6 +133,10 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
         ensure!(
             config.rollout.prompts_per_step > 0,
             "`rollout.prompts-per-step` must be at least 1"
+        );
+        ensure!(
+            config.rollout.max_response_tokens > 0,
+            "`rollout.max-response-tokens` must be at least 1"
         );
         ensure!(config.rollout.max_rows > 0, "`rollout.max-rows` must be at least 1");
         ensure!(config.memory.max_tokens > 0, "`memory.max-tokens` must be at least 1");
@@ -155,6 +174,12 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
             );
         }
         config.method.validate().context("`method` makes no sense")?;
+        ensure!(
+            group_size(&config.method) != Some(1),
+            "`method.group-size` is 1, but `{}` compares the members of a group with each other: set it \
+             to 2 or more",
+            config.method.name()
+        );
         ensure!(
             config.data.test.iter().all(|file| (file.weight - 1.0).abs() <= 0.0),
             "`data.test` has a weight, but every test problem is asked once: leave it out"

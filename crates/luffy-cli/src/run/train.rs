@@ -10,6 +10,7 @@ use luffy_trainer::{EvalReport, EvalSettings, StepOutcome, TrainError, Trainer};
 use serde_json::json;
 
 use super::checkpoint::{self, Checkpoint, Progress};
+use super::digest::check_data;
 use super::directory::RunDir;
 use super::rows::{eval_row, rollout_rows, train_row};
 use super::setup::{Assembly, assemble};
@@ -86,11 +87,14 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
     let path = dir.path();
     crate::atomic::remove_stale_tmp(path)?;
     let mut assembly = assemble(config, path)?;
+    let saved = checkpoint::load_latest(path).map_err(|error| Exit(Code::Input, error))?;
+    let progress = saved.as_ref().map(|saved| saved.progress.clone());
+    if let Some(progress) = &progress {
+        check_data(progress, &assembly.data_digest, path)?;
+    }
     write_atomic(&path.join("log.txt"), assembly.notes.as_bytes())?;
     let run_json = machine::describe(&options.command, config.seed);
     write_atomic(&path.join("run.json"), &serde_json::to_vec_pretty(&run_json)?)?;
-    let saved = checkpoint::load_latest(path).map_err(|error| Exit(Code::Input, error))?;
-    let progress = saved.as_ref().map(|saved| saved.progress.clone());
     if let Some(saved) = &saved {
         assembly.trainer.restore(&saved.state)?;
     }
@@ -229,6 +233,7 @@ impl Loop<'_> {
             metrics_offset: self.metrics.offset(),
             timing_offset: self.timing.offset(),
             seconds: self.seconds(),
+            data_digest: Some(self.assembly.data_digest.clone()),
         };
         let model = (&self.assembly.model_config, self.assembly.model_dir.as_path());
         let checkpoint = Checkpoint { progress, state };

@@ -170,3 +170,47 @@ fn openr1_is_graded_trace_by_trace() {
     let said = works(&["convert", "out/lookalike.parquet", "kept.jsonl"], dir.path());
     assert_eq!(said, "5 rows with 10 demonstrations in kept.jsonl\n");
 }
+
+#[test]
+fn gsm8k_replaces_a_file_only_when_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let row = r#"{"question":"How much is 1 and 1?","answer":"1+1=2\n#### 2"}"#;
+    fs::write(dir.path().join("test.jsonl"), row).expect("a file");
+    let args = ["prepare", "gsm8k", "--input", "test.jsonl", "--out", "out"];
+    works(&args, dir.path());
+    let (code, message) = fails(&args, dir.path());
+    let there = "error: out/test.parquet is already there; name another file or give --force";
+    assert_eq!((code, message.as_str()), (Some(2), there));
+    works(&[&args[..], &["--force"]].concat(), dir.path());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly_and_a_full_disk_is_named() {
+    use std::process::Stdio;
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = lookalike();
+    let run = |stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_luffy"));
+        command.args(["data", "inspect", text(&file), text(&file)]).current_dir(dir.path());
+        command.stdout(stdout).output().expect("the program runs")
+    };
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let output = run(full.into());
+    assert_eq!(output.status.code(), Some(1));
+    let message = "error: cannot write to stdout: No space left on device (os error 28)\n";
+    assert_eq!(String::from_utf8_lossy(&output.stderr), message);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = run(writer.into());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_missing_file_is_said_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (code, message) = fails(&["inspect", "none.jsonl"], dir.path());
+    let once = "error: cannot read none.jsonl: No such file or directory (os error 2)";
+    assert_eq!((code, message.as_str()), (Some(3), once));
+}

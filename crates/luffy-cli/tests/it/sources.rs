@@ -120,3 +120,62 @@ fn a_thought_that_the_template_opens_goes_with_the_format_think() {
     assert!(notes.contains("chat template: opens.jinja"), "{notes}");
     assert!(!notes.contains("its demonstration:\n<think>"), "the prompt has it already: {notes}");
 }
+
+#[test]
+fn lengths_that_leave_no_room_are_refused_with_the_cure() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let refused = |out: &str, sets: &[&str], code: i32, expected: &str| {
+        let output = train(dir.path(), out, sets);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.contains(expected), "{message}");
+    };
+    refused("a", &["rollout.max-response-tokens=0"], 2, "must be at least 1");
+    let one = "`method.group-size` is 1, but `luffy` compares the members of a group";
+    refused("b", &["method.group-size=1"], 2, one);
+    let room = "`rollout.max-response-tokens` is 8192, which leaves no room for a prompt: the context of \
+                the model is ";
+    // Before data is read: the file is not even there.
+    let missing = r#"data.train=["missing.jsonl"]"#;
+    refused("c", &[missing, "rollout.max-response-tokens=8192"], 2, room);
+    let base: serde_json::Value = serde_json::from_slice(
+        &fs::read(dir.path().join("c/base/config.json")).expect("the model of the run"),
+    )
+    .expect("JSON");
+    let context = base["max_position_embeddings"].as_u64().expect("a number");
+    let nearly = format!("rollout.max-response-tokens={}", context - 1);
+    let cure = format!(
+        "ContextExceeded: lower `rollout.max-response-tokens`, now {}: with the prompt it must fit in the \
+         model's context of {context} tokens",
+        context - 1
+    );
+    refused("d", &[&nearly], 3, &cure);
+    let raise = "TooLong: raise `data.max-prompt-tokens`, now 2";
+    refused("e", &["data.max-prompt-tokens=2"], 3, raise);
+}
+
+#[test]
+fn a_run_goes_on_with_the_data_it_began_with() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |seed: u64| {
+        let tasks: Vec<_> = (0..20).map(|i| addition::task(seed, i, 0.0, Some(1))).collect();
+        write_tasks(&dir.path().join("mine.jsonl"), &tasks).expect("a file");
+    };
+    write(1);
+    let output = train(dir.path(), "run", &[r#"data.train=["mine.jsonl"]"#, "checkpoint.every=1"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let resume = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_luffy"));
+        let output = command.args(["train", "--resume", "run"]).current_dir(dir.path()).output();
+        let output = output.expect("the program runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    write(2);
+    let (code, message) = resume();
+    assert_eq!(code, Some(3), "{message}");
+    assert!(message.contains("the training data is not what it was"), "{message}");
+    assert!(message.contains("--set model.path=run/checkpoints/step-000003/hf"), "{message}");
+    write(1);
+    let (code, message) = resume();
+    assert_eq!(code, Some(0), "{message}");
+}

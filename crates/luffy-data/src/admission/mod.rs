@@ -304,7 +304,7 @@ struct Trace {
 const ROUNDING: f32 = 0.0079;
 
 /// Natural logarithms of recorded probabilities, one per token.
-fn logprobs(task: &str, probs: &[f32], n_tokens: usize) -> Result<Vec<f32>, DataError> {
+fn logprobs(task: &str, probs: &[f64], n_tokens: usize) -> Result<Vec<f32>, DataError> {
     if probs.len() != n_tokens {
         return Err(DataError::ProbabilityCount {
             task: task.to_owned(),
@@ -313,6 +313,7 @@ fn logprobs(task: &str, probs: &[f32], n_tokens: usize) -> Result<Vec<f32>, Data
         });
     }
     let checked = probs.iter().enumerate().map(|(index, &value)| {
+        let value = value as f32;
         if value > 0.0 && value <= 1.0 + ROUNDING {
             Ok(value.min(1.0).ln())
         } else {

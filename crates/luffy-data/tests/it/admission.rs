@@ -209,7 +209,7 @@ fn an_opened_thought_is_not_opened_twice() {
 #[test]
 fn recorded_probabilities_become_logprobs() {
     let codec = addition::codec();
-    let check = |probs: &[f32]| {
+    let check = |probs: &[f64]| {
         let mut task = task("a", "05+07=", &["12"]);
         task.demonstrations[0].behavior_probs = Some(probs.to_vec());
         admit(vec![task], &codec, &settings(), None)
@@ -226,7 +226,7 @@ fn recorded_probabilities_become_logprobs() {
         "task a: 2 recorded probabilities for a demonstration of 3 tokens, end token included; they belong \
          to another tokenizer or template, drop the column or tokenise as it was made"
     );
-    for bad in [0.0, -1.0, 1.5, f32::NAN] {
+    for bad in [0.0, -1.0, 1.5, f64::NAN] {
         assert_eq!(
             check(&[0.5, bad, 1.0]).unwrap_err(),
             format!("task a: recorded probability 1 is {bad}, expected above 0 and at most 1")

@@ -72,6 +72,13 @@ fn act(action: &[&str], content: &str, dir: &Path) -> Result<(), DataError> {
             fs::write(dir.join("none.parquet"), bytes).unwrap();
             read_tasks(&dir.join("none.parquet"), &ColumnNames::default())?;
         }
+        ["read-parquet", "nan"] => {
+            let tasks = read_tasks(&with_probabilities(dir, "[0.5,1.0]"), &ColumnNames::default());
+            let mut tasks = tasks?;
+            tasks[0].demonstrations[0].behavior_probs = Some(vec![0.5, f64::NAN]);
+            write_tasks(&dir.join("probs.parquet"), &tasks)?;
+            read_tasks(&dir.join("probs.parquet"), &ColumnNames::default())?;
+        }
         ["missing", file] => drop(read_tasks(&dir.join(file), &ColumnNames::default())?),
         ["write", from, to] => {
             let tasks = read_tasks(&with_content(from), &ColumnNames::default())?;
@@ -85,7 +92,7 @@ fn act(action: &[&str], content: &str, dir: &Path) -> Result<(), DataError> {
         }
         ["render", file] => {
             let error = codec(file)?.render(&[Message::user("1")]).unwrap_err();
-            return Err(DataError::Codec { task: "rows.jsonl:1".into(), source: error });
+            return Err(DataError::Codec { task: "rows.jsonl:1".into(), error });
         }
         ["vocabulary", file, size] => codec(file)?.check_vocabulary(size.parse().unwrap())?,
         ["template", name] => drop(TemplateSource::find(name)?),
@@ -110,6 +117,13 @@ fn act(action: &[&str], content: &str, dir: &Path) -> Result<(), DataError> {
         other => panic!("the table asks for {other:?}"),
     }
     Ok(())
+}
+
+fn with_probabilities(dir: &Path, probs: &str) -> std::path::PathBuf {
+    let row =
+        format!(r#"{{"prompt":"q","answer":"1","target":"t","target_ds_qwen_7b_probs":{probs}}}"#);
+    fs::write(dir.join("probs.jsonl"), row).unwrap();
+    dir.join("probs.jsonl")
 }
 
 /// Is not asked: the files of the table do not get as far.

@@ -55,7 +55,7 @@ fn the_reference_schema_is_read() {
     let extra = serde_json::to_string(&tasks[3].extra).unwrap();
     assert_eq!(
         extra,
-        r#"{"ability":"math","reward_model":{"style":"rule"},"extra_info":{"index":103,"split":"default"},"weight":"NaN","__index_level_0__":21}"#
+        r#"{"ability":"math","reward_model":{"style":"rule"},"extra_info":{"index":103,"split":"default"},"weight":{"$numberDouble":"NaN"},"__index_level_0__":21}"#
     );
 }
 
@@ -94,8 +94,8 @@ fn further_columns_of_any_shape_survive() {
     let path = dir.path().join("rows.jsonl");
     let rows = [
         r#"{"prompt":"q","answer":"1","n":1,"x":0.5,"ok":true,"nested":[[1],[],[2,3]],"s":{"a":{"b":[{"c":"d"}]}}}"#,
-        r#"{"prompt":"q","answer":"1","n":-2,"x":"NaN","ok":null,"nested":[],"s":{"a":{"b":[{"c":null},{"c":"e"}]}}}"#,
-        r#"{"prompt":"q","answer":"1","n":null,"x":"inf","ok":false,"nested":null,"s":{"a":{"b":[]}}}"#,
+        r#"{"prompt":"q","answer":"1","n":-2,"x":{"$numberDouble":"NaN"},"ok":null,"nested":[],"s":{"a":{"b":[{"c":null},{"c":"e"}]}}}"#,
+        r#"{"prompt":"q","answer":"1","n":null,"x":{"$numberDouble":"Infinity"},"ok":false,"nested":null,"s":{"a":{"b":[]}}}"#,
         r#"{"prompt":"q","answer":"1","n":4,"x":-1.0,"ok":true,"nested":[null,[4]],"s":{"a":null}}"#,
         r#"{"prompt":"q","answer":"1","n":4,"x":null,"ok":true,"nested":[[null]],"s":null}"#,
         r#"{"prompt":"q","answer":"1","n":4,"x":2.0,"ok":true,"nested":[[5,6],[7]],"s":{"a":{"b":null}},"nothing":null}"#,
@@ -270,4 +270,27 @@ fn damaged_and_foreign_files_are_errors() {
     }
     let error = read(&dir.path().join("none.parquet")).unwrap_err().to_string();
     assert!(error.starts_with("cannot read "), "{error}");
+}
+
+#[test]
+fn recorded_probabilities_keep_every_digit() {
+    use parquet::basic::Type;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let dir = tempfile::tempdir().unwrap();
+    let row = |probs: &str| {
+        format!(r#"{{"prompt":"q","answer":"1","target":"t","target_ds_qwen_7b_probs":{probs}}}"#)
+    };
+    for (probs, kind) in [("[0.1,0.30000000000000004]", Type::DOUBLE), ("[0.5,1.0]", Type::FLOAT)] {
+        let path = dir.path().join("in.jsonl");
+        std::fs::write(&path, row(probs)).unwrap();
+        let (jsonl, parquet) = (dir.path().join("a.jsonl"), dir.path().join("b.parquet"));
+        write_tasks(&parquet, &read(&path).unwrap()).unwrap();
+        write_tasks(&jsonl, &read(&parquet).unwrap()).unwrap();
+        let written = std::fs::read_to_string(&jsonl).unwrap();
+        assert!(written.contains(&format!(r#""target_ds_qwen_7b_probs":{probs}"#)), "{written}");
+        let file = SerializedFileReader::new(std::fs::File::open(&parquet).unwrap()).unwrap();
+        let columns = file.metadata().file_metadata().schema_descr().columns().to_vec();
+        assert_eq!(columns.last().unwrap().path().parts()[0], "target_ds_qwen_7b_probs");
+        assert_eq!(columns.last().unwrap().physical_type(), kind);
+    }
 }

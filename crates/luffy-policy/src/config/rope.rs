@@ -71,7 +71,7 @@ impl RopeConfig {
         let theta = match theta {
             Some((key, value)) => value
                 .as_f64()
-                .filter(|theta| *theta > 0.0)
+                .filter(|theta| *theta >= 1.0)
                 .ok_or_else(|| unsupported(path, key, value.to_string(), "a number from 1 up"))?,
             None => 10_000.0,
         };
@@ -149,7 +149,7 @@ fn scaling(key: &str, value: &Value, path: &Path) -> Result<RopeScaling, PolicyE
     let number = |name: &str| {
         value.get(name).and_then(Value::as_f64).filter(|number| *number > 0.0).ok_or_else(|| {
             let found = value.get(name).map_or_else(|| "absent".to_owned(), Value::to_string);
-            unsupported(path, &format!("{key}.{name}"), found, "a number above zero")
+            unsupported(path, &format!("{key}.{name}"), found, "a number from 1 up")
         })
     };
     match kind.and_then(Value::as_str) {

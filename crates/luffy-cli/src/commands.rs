@@ -1,5 +1,4 @@
 //! The command line.
-#![allow(clippy::print_stdout, reason = "what a command was asked for goes to stdout")]
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -13,8 +12,9 @@ use crate::base::{self, BaseRecipe};
 use crate::compare;
 use crate::config::{self, RECIPES, RunConfig, Sources};
 use crate::exit::{Code, WithCode};
+use crate::generate::whole;
 use crate::run::{self, RunOptions};
-use crate::table;
+use crate::{stdout, table};
 
 /// Post-training of language models with off-policy guidance.
 #[derive(Debug, Parser)]
@@ -81,7 +81,7 @@ struct TrainArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "configs", "out", "dry_run", "seed"])]
     resume: Option<PathBuf>,
     /// Short for `--set seed=N`.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
     /// Short for `--set parallel.replicas=N`. The result does not depend on it.
     #[arg(long, value_name = "N")]
@@ -97,7 +97,8 @@ struct BaseArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Keys initial weights and examples.
-    #[arg(long, default_value_t = BaseRecipe::default().seed)]
+    #[arg(long, default_value_t = BaseRecipe::default().seed, allow_negative_numbers = true,
+        value_parser = whole::<u64>)]
     seed: u64,
     /// Steps of the skill phase.
     #[arg(long, default_value_t = BaseRecipe::default().skill_steps)]
@@ -145,11 +146,9 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
         }
         let (config, replicas) = (run::stored_config(dir)?, args.replicas.map(resolve_replicas));
         if config.compare.methods.is_empty() {
-            finish(&run::resume(dir, replicas, &options)?);
-        } else {
-            finish_comparison(&compare::resume(dir, replicas, &options, &say)?, dir);
+            return finish(&run::resume(dir, replicas, &options)?);
         }
-        return Ok(());
+        return finish_comparison(&compare::resume(dir, replicas, &options, &say)?, dir);
     }
     let mut sets = args.sets.clone();
     sets.extend(args.seed.map(|seed| format!("seed={seed}")));
@@ -165,17 +164,15 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
     config.parallel.replicas = resolve_replicas(config.parallel.replicas);
     if args.dry_run {
         run::validate(&config)?;
-        print!("{}", toml::to_string(&config)?);
-        return Ok(());
+        return stdout::print(&toml::to_string(&config)?);
     }
     let name = recipe.unwrap_or("train");
     let out = args.out.clone().unwrap_or_else(|| run::free_run_dir(name));
     if config.compare.methods.is_empty() {
-        finish(&run::train(&config, &out, &options)?);
+        finish(&run::train(&config, &out, &options)?)
     } else {
-        finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out);
+        finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out)
     }
-    Ok(())
 }
 
 /// 0 becomes one per core on the CPU backend, one elsewhere.
@@ -189,24 +186,27 @@ fn resolve_replicas(asked: usize) -> usize {
     }
 }
 
-fn finish(outcome: &run::Outcome) {
+fn finish(outcome: &run::Outcome) -> anyhow::Result<()> {
     let summary = &outcome.summary;
     if !summary.counts.is_empty() {
-        println!("{}", table::accuracy_table(&summary.base_counts, &summary.counts));
+        stdout::say(&table::accuracy_table(&summary.base_counts, &summary.counts))?;
     }
-    println!(
+    stdout::say(&format!(
         "{} steps of {} in {:.0} s, {} without anything to learn; report: {}",
         summary.steps,
         summary.method,
         summary.seconds,
         summary.skipped_steps,
         outcome.dir.join("report.html").display()
-    );
+    ))
 }
 
-fn finish_comparison(comparison: &compare::Comparison, dir: &std::path::Path) {
-    println!("{}", table::comparison_table(comparison));
-    println!("report: {}", dir.join("report.html").display());
+fn finish_comparison(
+    comparison: &compare::Comparison,
+    dir: &std::path::Path,
+) -> anyhow::Result<()> {
+    stdout::say(&table::comparison_table(comparison))?;
+    stdout::say(&format!("report: {}", dir.join("report.html").display()))
 }
 
 #[allow(clippy::print_stderr, reason = "progress goes to stderr")]
@@ -243,18 +243,14 @@ fn build_base(args: &BaseArgs) -> anyhow::Result<()> {
         ..BaseRecipe::default()
     };
     let report = base::build(&args.out, recipe, resolve_replicas(args.replicas), &say)?;
-    println!("{}", serde_json::to_string_pretty(&report)?);
-    Ok(())
+    stdout::say(&serde_json::to_string_pretty(&report)?)
 }
 
 fn recipes(name: Option<&str>) -> anyhow::Result<()> {
-    match name {
-        Some(name) => print!("{}", config::recipe_text(name).code(Code::Config)?),
-        None => {
-            for recipe in RECIPES {
-                println!("{:<20} {}", recipe.name, recipe.about);
-            }
-        }
+    if let Some(name) = name {
+        return stdout::print(&config::recipe_text(name).code(Code::Config)?);
     }
-    Ok(())
+    RECIPES
+        .iter()
+        .try_for_each(|recipe| stdout::say(&format!("{:<20} {}", recipe.name, recipe.about)))
 }

@@ -1,5 +1,4 @@
 //! `luffy export`: a model in another precision, as a folder for transformers and vLLM.
-#![allow(clippy::print_stdout, reason = "what a command was asked for goes to stdout")]
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use luffy_policy::{FileDtype, SaveOptions, convert_pretrained, copy_side_files};
 
 use crate::atomic::new_dir;
 use crate::exit::{Code, WithCode};
+use crate::stdout;
 
 /// What to write.
 #[derive(Debug, Args)]
@@ -57,8 +57,8 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<()> {
         copy_side_files(&args.model, tmp).code(Code::Input)
     })?;
     let (files, bytes) = weight_files(&args.out)?;
-    println!("{bytes} bytes of weights in {files} files in {}", args.out.display());
-    Ok(())
+    let out = args.out.display();
+    stdout::say(&format!("{bytes} bytes of weights in {files} files in {out}"))
 }
 
 /// Number and size of the files of weights.

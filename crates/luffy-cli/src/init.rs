@@ -1,5 +1,4 @@
 //! `luffy init`: a model with random weights, to train from nothing or to try real sizes.
-#![allow(clippy::print_stdout, reason = "what a command was asked for goes to stdout")]
 
 use std::path::PathBuf;
 
@@ -10,6 +9,8 @@ use luffy_policy::{ModelConfig, SaveOptions, copy_side_files, init_weights, save
 use crate::atomic::new_dir;
 use crate::exit::{Code, WithCode};
 use crate::export::Precision;
+use crate::generate::whole;
+use crate::stdout;
 
 /// What to write.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "DIR")]
     tokenizer: Option<PathBuf>,
     /// Keys the weights.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
     /// Type of the numbers.
     #[arg(long, value_enum, default_value_t = Precision::F32)]
@@ -48,6 +49,5 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<()> {
         n = weights.values().map(|tensor| tensor.values.len()).sum();
         Ok(save_pretrained(tmp, &config, &weights, &options)?)
     })?;
-    println!("{n} parameters in {}", args.out.display());
-    Ok(())
+    stdout::say(&format!("{n} parameters in {}", args.out.display()))
 }

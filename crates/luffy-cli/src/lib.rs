@@ -30,5 +30,6 @@ mod rows;
 pub mod run;
 mod score;
 pub mod stats;
+pub mod stdout;
 pub mod table;
 mod tokenize;

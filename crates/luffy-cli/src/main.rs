@@ -6,6 +6,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match luffy_cli::commands::run() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if luffy_cli::stdout::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(luffy_cli::exit::code_of(&error) as u8)

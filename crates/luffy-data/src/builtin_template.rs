@@ -1,6 +1,7 @@
 //! Chat templates that can be asked for by name.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::DataError;
@@ -80,7 +81,13 @@ impl TemplateSource {
             }
             path => {
                 let path = Path::new(path);
-                let bytes = fs::read(path).map_err(|e| DataError::read(path, e))?;
+                let bytes = fs::read(path).map_err(|e| match e.kind() {
+                    // A name without a folder was hardly meant as a file.
+                    ErrorKind::NotFound if path.components().count() == 1 => {
+                        DataError::NoTemplate { name: name.to_owned() }
+                    }
+                    _ => DataError::read(path, e),
+                })?;
                 String::from_utf8(bytes).map_err(|_| DataError::Template {
                     origin: path.display().to_string(),
                     message: "the file is not UTF-8".into(),

@@ -159,6 +159,12 @@ pub enum DataError {
         /// What the template engine said.
         message: String,
     },
+    /// Neither a built-in template nor a file.
+    #[error("no chat template `{name}`: neither `own`, `qwen`, `simplerl` or `none`, nor a file")]
+    NoTemplate {
+        /// The name asked for.
+        name: String,
+    },
     /// A template of the reference that is known by name only.
     #[error(
         "the chat template `{name}` is not built in: its text belongs to the model it was made for; write it \

@@ -1,5 +1,4 @@
 //! `luffy conformance-models`: checkpoints beside what transformers and PyTorch compute with them.
-#![allow(clippy::print_stdout, reason = "the comparison goes to stdout")]
 
 mod case;
 mod checks;
@@ -10,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use crate::exit::{Code, WithCode};
+use crate::stdout;
 use case::Case;
 
 /// What to compare.
@@ -80,14 +80,14 @@ pub(crate) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let case = Case::read(&dir).with_context(|| format!("case {name}")).code(Code::Input)?;
         let (tally, note) = checks::run(&case).with_context(|| format!("case {name}"))?;
-        println!("{name}: {}{note}", tally.summary());
+        stdout::say(&format!("{name}: {}{note}", tally.summary()))?;
         for failure in &tally.failures {
-            println!("  FAILED {failure}");
+            stdout::say(&format!("  FAILED {failure}"))?;
         }
         passed += tally.passed;
         failed += tally.failures.len();
     }
-    println!("{passed} passed, {failed} failed");
+    stdout::say(&format!("{passed} passed, {failed} failed"))?;
     ensure!(failed == 0, "{failed} comparisons failed");
     Ok(())
 }

@@ -45,14 +45,14 @@ fn say(text: &str) -> anyhow::Result<()> {
 
 /// Names of columns on the command line.
 #[derive(Debug, Args)]
-struct ColumnArgs {
+pub(crate) struct ColumnArgs {
     /// Names a column: `--column prompt=question`. The keys are those of `[data.columns]`.
     #[arg(long = "column", value_name = "KEY=COLUMN")]
     columns: Vec<String>,
 }
 
 impl ColumnArgs {
-    fn names(&self) -> anyhow::Result<ColumnNames> {
+    pub(crate) fn names(&self) -> anyhow::Result<ColumnNames> {
         let mut names = ColumnNames::default();
         for argument in &self.columns {
             let (key, column) = argument

@@ -15,8 +15,9 @@ use luffy_rollout::Engine;
 use rayon::prelude::*;
 
 use super::record::{Finish, Line, Results};
+use super::settings::Settings;
 use super::suite::{Problem, Selected, without_system};
-use super::{EvalArgs, System, counted, ensure_some, grading};
+use super::{EvalArgs, RESPONSES, System, counted, digest, ensure_some, grading};
 use crate::device::device;
 use crate::exit::{Code, WithCode};
 use crate::jsonl::JsonlLog;
@@ -25,6 +26,8 @@ use crate::model::{ModelArgs, check_ids};
 
 mod stored;
 
+use stored::Expected;
+
 /// The temperature of LUFFY's evaluation.
 pub(super) const TEMPERATURE: f32 = 0.6;
 
@@ -32,6 +35,7 @@ pub(super) const TEMPERATURE: f32 = 0.6;
 struct Asked {
     problem: Problem,
     prompt: Arc<[u32]>,
+    prompt_digest: String,
     format: Format,
     /// Most tokens of a response; zero if the prompt fills the context.
     room: u32,
@@ -47,11 +51,13 @@ pub(super) fn answer(
     args: &EvalArgs,
     model: &ModelArgs,
     selected: Selected,
-    path: &Path,
+    out: &Path,
     bar: bool,
 ) -> anyhow::Result<Results> {
     let codec = Arc::new(model.codec()?);
     let config = ModelConfig::read(&model.model).code(Code::Input)?;
+    let settings = Settings::new(args, model, &selected.files)?;
+    settings.check(out)?;
     let mut results = Results::new(args.grading.profile, Some(selected.data));
     let files = selected.files.iter().map(|file| file.display().to_string());
     ensure_some(selected.problems.len(), &files.collect::<Vec<_>>().join(", "))?;
@@ -68,10 +74,17 @@ pub(super) fn answer(
     say_too_long(&asked, config.max_position_embeddings);
 
     let units = units(&pairs, &asked, args.sampling.max_rows);
-    let expected: Vec<(&str, u32)> =
-        pairs.iter().map(|(i, sample)| (asked[*i].problem.task.id.as_str(), *sample)).collect();
+    let expected: Vec<Expected<'_>> = pairs
+        .iter()
+        .map(|(i, sample)| Expected {
+            task: &asked[*i].problem.task,
+            sample: *sample,
+            prompt_digest: Some(&asked[*i].prompt_digest),
+        })
+        .collect();
     let ends: Vec<usize> = units.iter().map(|unit| unit.end).collect();
-    let stored = stored::read(path, &expected, &ends, |line| results.add(line))?;
+    let path = out.join(RESPONSES);
+    let stored = stored::read(&path, &expected, &ends, |line| results.add(line))?;
     if stored.n_lines > 0 {
         let (n, all) = (stored.n_lines, pairs.len());
         eprintln!("{n} of {all} responses are there already");
@@ -79,9 +92,15 @@ pub(super) fn answer(
     if stored.n_lines == pairs.len() {
         return Ok(results);
     }
-    let mut log = JsonlLog::open(path, stored.offset)?;
     let device = device();
     let (_, weights) = model.load(&codec, &device)?;
+    // Only now: a folder that is claimed for a model that cannot be read is in the way of the right one.
+    settings.write(out)?;
+    let dir = out.display();
+    eprintln!(
+        "responses go to {dir}; after an interruption, the same command with `--out {dir}` goes on"
+    );
+    let mut log = JsonlLog::open(&path, stored.offset)?;
     let decoder = LmDecoder::new(weights);
     let engine_codec: Arc<dyn TextCodec> = Arc::<HfCodec>::clone(&codec);
     let mut engine = Engine::new(decoder, engine_codec, device, args.sampling.max_rows);
@@ -91,7 +110,7 @@ pub(super) fn answer(
         for line in answer_unit(args, &mut engine, &asked, &pairs[unit])? {
             log.append(&line)?;
             meter.add(1, 1, line.n_tokens);
-            results.add(line);
+            results.add(line).map_err(anyhow::Error::msg)?;
         }
         log.sync()?;
     }
@@ -128,6 +147,7 @@ fn ask(
         format: args.grading.format.unwrap_or(own),
         room: args.max_new_tokens.min(u32::try_from(left).unwrap_or(u32::MAX)),
         samples: args.samples.unwrap_or(problem.n_rows),
+        prompt_digest: digest::prompt(&prompt),
         prompt,
         problem,
     })
@@ -214,6 +234,7 @@ fn line(asked: &Asked, sample: u32, answer: Option<Trajectory>) -> Line {
         verifier: asked.problem.verifier,
         format: asked.format,
         prompt_len: asked.prompt.len() as u64,
+        prompt_digest: Some(asked.prompt_digest.clone()),
         response: answer.map_or_else(String::new, |answer| answer.text),
         n_tokens,
         finish,

@@ -1,7 +1,7 @@
 //! `luffy eval`: problems in, responses, verdicts and figures out.
-#![allow(clippy::print_stdout, reason = "the table that was asked for goes to stdout")]
 #![allow(clippy::print_stderr, reason = "what was read is told on stderr")]
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
@@ -11,14 +11,18 @@ use serde::Serialize;
 
 use crate::atomic::write_atomic;
 use crate::config::VerifierName;
+use crate::data::ColumnArgs;
 use crate::exit::{Code, WithCode};
 use crate::generate::{SamplingArgs, count};
 use crate::grade::named;
 use crate::model::{ModelArgs, TemplateArgs};
 use crate::run::free_run_dir;
+use crate::stdout;
 
 mod answer;
+mod digest;
 mod grading;
+mod names;
 mod options;
 mod record;
 mod saved;
@@ -44,6 +48,8 @@ pub(crate) struct EvalArgs {
     /// Problems: parquet or JSONL with the columns of training files; may be given several times.
     #[arg(long, value_name = "FILE")]
     data: Vec<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnArgs,
     /// A benchmark over LUFFY's files: aime24, aime25, amc, math500, minerva, olympiad, luffy (these six) or
     /// arc-c; may be given several times.
     #[arg(long, value_name = "NAME", requires = "data_dir")]
@@ -52,10 +58,10 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Only the first N problems of each source.
-    #[arg(long, value_name = "N", value_parser = count::<usize>)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<usize>)]
     limit: Option<usize>,
     /// Responses to each problem; by default as many as the problem has rows.
-    #[arg(long, value_name = "K", value_parser = count::<u32>)]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = count::<u32>)]
     samples: Option<u32>,
     /// What becomes of the system message of a row; LUFFY's evaluation drops it, its training keeps it.
     #[arg(long, value_enum, default_value_t)]
@@ -63,16 +69,16 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     sampling: SamplingArgs,
     /// Most tokens of a response; fewer where the context of the model ends.
-    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = count::<u32>)]
+    #[arg(long, value_name = "N", default_value_t = 8192, allow_negative_numbers = true, value_parser = count::<u32>)]
     max_new_tokens: u32,
     #[command(flatten)]
     grading: GradingArgs,
     /// The k of pass@k, with commas; by default the number of responses to a problem.
-    #[arg(long, value_name = "K,..", value_delimiter = ',', value_parser = count::<u64>)]
+    #[arg(long, value_name = "K,..", value_delimiter = ',', allow_negative_numbers = true, value_parser = count::<u64>)]
     pass_at: Vec<u64>,
-    /// Grade responses that are saved already: no model is loaded and nothing generated.
+    /// Grade responses that are saved already, `-` for stdin: no model is loaded and nothing generated.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "model", "data", "suite", "data_dir", "limit", "samples", "chat_template",
+        "model", "data", "suite", "data_dir", "limit", "samples", "chat_template", "columns",
     ])]
     responses: Option<PathBuf>,
     /// The folder to write, `runs/eval` or the next free name by default. An evaluation that was
@@ -122,14 +128,15 @@ pub(crate) fn eval(args: &EvalArgs, bar: bool) -> anyhow::Result<()> {
         (evaluate(args, &out, bar)?, Some(out))
     };
     let summary = Summary::new(&results, &args.pass_at);
-    print!("{}", table::render(&summary));
+    let mut table = table::render(&summary);
     if let Some(out) = out {
         let mut text = serde_json::to_vec_pretty(&summary)?;
         text.push(b'\n');
+        // Before anything is printed: stdout may be closed.
         write_atomic(&out.join("summary.json"), &text)?;
-        println!("responses and figures: {}", out.display());
+        let _ = writeln!(table, "responses and figures: {}", out.display());
     }
-    Ok(())
+    stdout::print(&table)
 }
 
 /// Generates and grades what the folder does not hold yet.
@@ -141,6 +148,7 @@ fn evaluate(args: &EvalArgs, out: &Path, bar: bool) -> anyhow::Result<Results> {
     }
     let selected = suite::read(&suite::Selection {
         files: &args.data,
+        columns: args.columns.names()?,
         suites: &args.suite,
         data_dir: args.data_dir.as_deref(),
         limit: args.limit,
@@ -154,13 +162,7 @@ fn evaluate(args: &EvalArgs, out: &Path, bar: bool) -> anyhow::Result<Results> {
         model: args.model.clone().context("a model is needed to generate").code(Code::Config)?,
         template: args.template.clone(),
     };
-    let settings = settings::Settings::new(args, &model, &selected.files);
-    settings.claim(out)?;
-    let dir = out.display();
-    eprintln!(
-        "responses go to {dir}; after an interruption, the same command with `--out {dir}` goes on"
-    );
-    answer::answer(args, &model, selected, &out.join(RESPONSES), bar)
+    answer::answer(args, &model, selected, out, bar)
 }
 
 /// A number in words that fit it.

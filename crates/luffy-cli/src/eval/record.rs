@@ -7,6 +7,7 @@ use luffy_reward::Format;
 use serde::{Deserialize, Serialize};
 
 use crate::config::VerifierName;
+use crate::rows::json;
 
 /// Why a response ends, or why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub(super) struct Line {
     pub(super) verifier: VerifierName,
     pub(super) format: Format,
     pub(super) prompt_len: u64,
+    /// What the tokens of the prompt come to; absent where a row comes from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_digest: Option<String>,
     pub(super) response: String,
     pub(super) n_tokens: u64,
     pub(super) finish: Finish,
@@ -64,6 +68,7 @@ pub(super) struct Record {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Answered {
     pub(super) source: String,
+    golds: Vec<String>,
     pub(super) verifier: VerifierName,
     pub(super) records: Vec<Record>,
 }
@@ -81,7 +86,8 @@ pub(super) struct DataCounts {
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) problems: Vec<Answered>,
-    by_name: BTreeMap<String, usize>,
+    /// By source and name: files of different sources may have a name in common.
+    by_name: BTreeMap<(String, String), usize>,
     /// What was read, where data was read.
     pub(super) data: Option<DataCounts>,
     pub(super) profile: luffy_reward::Profile,
@@ -93,15 +99,24 @@ impl Results {
     }
 
     /// Adds a response to the problem it belongs to.
-    pub(super) fn add(&mut self, line: Line) {
-        let Line {
-            problem, source, verifier, n_tokens, finish, correct, reason, extracted, ..
-        } = line;
+    ///
+    /// # Errors
+    /// If it has other golds than the responses before it: then it is another problem's.
+    pub(super) fn add(&mut self, line: Line) -> Result<(), String> {
+        let Line { problem, source, golds, verifier, .. } = line;
+        let Line { n_tokens, finish, correct, reason, extracted, .. } = line;
         let next = self.problems.len();
-        let at = *self.by_name.entry(problem).or_insert(next);
+        let at = *self.by_name.entry((source.clone(), problem.clone())).or_insert(next);
         if at == next {
-            self.problems.push(Answered { source, verifier, records: Vec::new() });
+            self.problems.push(Answered { source, golds, verifier, records: Vec::new() });
+        } else if self.problems[at].golds != golds {
+            let (here, before) = (json(&golds), json(&self.problems[at].golds));
+            return Err(format!(
+                "problem `{problem}` of source `{source}` has the golds {here} here and {before} before; \
+                 two problems need two names"
+            ));
         }
         self.problems[at].records.push(Record { correct, reason, extracted, finish, n_tokens });
+        Ok(())
     }
 }

@@ -1,27 +1,30 @@
 //! What decides the responses of an evaluation, kept beside them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use luffy_data::ColumnNames;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{EvalArgs, RESPONSES, System};
+use super::{EvalArgs, RESPONSES, System, digest};
 use crate::atomic::write_atomic;
 use crate::exit::{Code, WithCode};
 use crate::model::ModelArgs;
 
 /// The file of the settings.
-const FILE: &str = "eval.json";
+pub(super) const FILE: &str = "eval.json";
 
 /// Everything that a line of the responses depends on.
 #[derive(Debug, Serialize)]
 pub(super) struct Settings {
     schema: u32,
     model: PathBuf,
+    model_digest: String,
     chat_template: Option<String>,
     files: Vec<PathBuf>,
+    columns: ColumnNames,
     suites: Vec<String>,
     limit: Option<usize>,
     samples: Option<u32>,
@@ -38,12 +41,24 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(args: &EvalArgs, model: &ModelArgs, files: &[PathBuf]) -> Self {
-        Self {
+    /// # Errors
+    /// If the folder of the model cannot be read.
+    pub(super) fn new(
+        args: &EvalArgs,
+        model: &ModelArgs,
+        files: &[PathBuf],
+    ) -> anyhow::Result<Self> {
+        let dir = &model.model;
+        let model_digest = digest::model(dir)
+            .with_context(|| format!("cannot read {}", dir.display()))
+            .code(Code::Input)?;
+        Ok(Self {
             schema: 1,
-            model: model.model.clone(),
+            model: cleaned(dir),
+            model_digest,
             chat_template: model.template.chat_template.clone(),
-            files: files.to_vec(),
+            files: files.iter().map(|file| cleaned(file)).collect(),
+            columns: args.columns.names()?,
             suites: args.suite.clone(),
             limit: args.limit,
             samples: args.samples,
@@ -57,14 +72,25 @@ impl Settings {
             profile: args.grading.profile,
             format: args.grading.format,
             require_stop: args.grading.require_stop,
-        }
+        })
     }
 
-    /// Makes the folder of the evaluation, or finds it made by an evaluation with the same settings.
-    pub(super) fn claim(&self, out: &Path) -> anyhow::Result<()> {
-        let path = out.join(FILE);
+    /// Makes the folder of the evaluation.
+    pub(super) fn write(&self, out: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+        write_atomic(&out.join(FILE), &self.text()?)
+    }
+
+    fn text(&self) -> anyhow::Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
+        Ok(text)
+    }
+
+    /// Refuses a folder that is not free and not made by an evaluation with the same settings.
+    pub(super) fn check(&self, out: &Path) -> anyhow::Result<()> {
+        let path = out.join(FILE);
+        let text = self.text()?;
         // Through its text, as the stored one: numbers are then the same.
         let own: Value = serde_json::from_slice(&text)?;
         if path.exists() {
@@ -93,9 +119,14 @@ impl Settings {
             );
             return Err(error).code(Code::Config);
         }
-        fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-        write_atomic(&path, &text)
+        Ok(())
     }
+}
+
+/// A path by its parts: `dir/` and `./dir` are `dir`.
+pub(super) fn cleaned(path: &Path) -> PathBuf {
+    let parts: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if parts.as_os_str().is_empty() { path.to_owned() } else { parts }
 }
 
 /// The settings that are not the same, by name.
@@ -128,5 +159,14 @@ mod tests {
             ["`new` (absent there)", "`old` (2 there)", "`seed` (1 there)"]
         );
         assert!(differing(&own, &own).is_empty());
+    }
+
+    #[test]
+    fn a_path_is_its_parts() {
+        for (path, expected) in
+            [("dir/", "dir"), ("./a//b/.", "a/b"), ("/a/../b/", "/a/../b"), (".", ".")]
+        {
+            assert_eq!(cleaned(Path::new(path)), Path::new(expected), "{path}");
+        }
     }
 }

@@ -7,8 +7,9 @@ use anyhow::{Context, anyhow, ensure};
 use luffy_core::{Message, Task};
 use luffy_data::{ColumnNames, read_tasks};
 
-use super::options;
 use super::record::DataCounts;
+use super::settings::cleaned;
+use super::{names, options};
 use crate::config::VerifierName;
 use crate::exit::{Code, WithCode};
 
@@ -63,6 +64,8 @@ pub(super) struct Problem {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selection<'a> {
     pub(super) files: &'a [PathBuf],
+    /// What the columns of the files are called; those of suites have LUFFY's names.
+    pub(super) columns: ColumnNames,
     pub(super) suites: &'a [String],
     pub(super) data_dir: Option<&'a Path>,
     /// Most problems of each source.
@@ -90,14 +93,22 @@ pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Selected> {
         parts.push((find(suite, selection.data_dir)?, Some(suite)));
     }
     let mut files: Vec<PathBuf> = Vec::new();
+    let mut places: Vec<PathBuf> = Vec::new();
     let mut read: Vec<Vec<Task>> = Vec::new();
+    let paths: Vec<PathBuf> = parts.iter().map(|(path, _)| place(path)).collect();
     let mut collapsed = Collapsed::default();
     for (path, suite) in parts {
-        let known = files.iter().position(|file| *file == path);
+        let place = place(&path);
+        let known = places.iter().position(|known| *known == place);
         let number = known.unwrap_or(files.len());
         if known.is_none() {
-            read.push(read_tasks(&path, &ColumnNames::default()).code(Code::Input)?);
+            let default = ColumnNames::default();
+            let columns = if suite.is_some() { &default } else { &selection.columns };
+            let mut tasks = read_tasks(&path, columns).code(Code::Input)?;
+            names::rename(&mut tasks, &path, &names::label(&place, &paths));
+            read.push(tasks);
             files.push(path.clone());
+            places.push(place);
         }
         let mut n_rows = 0;
         for (row, task) in read[number].iter().enumerate() {
@@ -117,6 +128,11 @@ pub(super) fn read(selection: &Selection<'_>) -> anyhow::Result<Selected> {
     let data =
         DataCounts { rows: collapsed.rows.len() as u64, problems: collapsed.problems.len() as u64 };
     Ok(Selected { problems: limited(collapsed.problems, selection.limit), data, files })
+}
+
+/// Where a file is, however it was named.
+fn place(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| cleaned(path))
 }
 
 /// The suites by name, groups taken apart, each once.

@@ -38,8 +38,8 @@ pub(super) struct Summary {
 pub(super) struct Figures {
     /// Mean over problems of the share of right responses: avg@k, which is pass@1 as well.
     pub(super) avg: f64,
-    /// 95 % interval of it.
-    pub(super) interval: Interval,
+    /// 95 % interval of it; none where the data show no spread: one problem, or problems that all agree.
+    pub(super) interval: Option<Interval>,
     /// pass@k by k.
     pub(super) pass_at: BTreeMap<u64, f64>,
     /// maj@k: mean over problems of whether the most frequent answer is right.
@@ -120,7 +120,7 @@ fn source(name: &str, problems: &[&Answered], profile: Profile, pass_at: &[u64])
     let averages: Vec<f64> = problems.iter().map(|problem| average(problem)).collect();
     let interval = if samples == [1, 1] {
         let stats::Interval { low, high } = wilson(correct, problems.len() as u64);
-        Interval { low, high, method: "wilson" }
+        Some(Interval { low, high, method: "wilson" })
     } else {
         bootstrap(&[&averages])
     };
@@ -186,10 +186,10 @@ fn votes(problem: &Answered, profile: Profile) -> Vec<Vote> {
     votes
 }
 
-fn bootstrap(sources: &[&[f64]]) -> Interval {
-    let interval = bootstrap_macro_mean(sources, BOOTSTRAP_SEED);
-    let stats::Interval { low, high } = interval.unwrap_or(stats::Interval { low: 0.0, high: 1.0 });
-    Interval { low, high, method: "bootstrap" }
+/// Resamples that are all the same say nothing of other problems.
+fn bootstrap(sources: &[&[f64]]) -> Option<Interval> {
+    let stats::Interval { low, high } = bootstrap_macro_mean(sources, BOOTSTRAP_SEED)?;
+    (low < high).then_some(Interval { low, high, method: "bootstrap" })
 }
 
 /// Mean over sources. Of pass@k it has the k that all sources have.
@@ -218,97 +218,4 @@ fn macro_mean(sources: &[Source], averages: &[Vec<f64>]) -> Figures {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use luffy_reward::Format;
-
-    use super::super::record::Line;
-    use super::*;
-    use crate::config::VerifierName;
-
-    /// Responses as `(problem, source, answer, right)`; without an answer, the prompt was too long.
-    pub(in crate::eval) fn results(rows: &[(&str, &str, Option<&str>, bool)]) -> Results {
-        let data = DataCounts { rows: 9, problems: 8 };
-        let mut results = Results::new(Profile::Lenient, Some(data));
-        for (problem, source, answer, correct) in rows {
-            let reason = match (answer, correct) {
-                (_, true) => Reason::Exact,
-                (Some(_), false) => Reason::Different,
-                (None, false) => Reason::NoAnswer,
-            };
-            results.add(Line {
-                problem: (*problem).to_owned(),
-                source: (*source).to_owned(),
-                sample: 0,
-                golds: vec![],
-                verifier: VerifierName::Math,
-                format: Format::Plain,
-                prompt_len: 1,
-                response: String::new(),
-                n_tokens: if answer.is_some() { 10 } else { 0 },
-                finish: if answer.is_some() { Finish::Stop } else { Finish::TooLong },
-                correct: *correct,
-                verdict: reason.outcome(),
-                reason,
-                extracted: answer.map(str::to_owned),
-            });
-        }
-        results
-    }
-
-    fn is(found: f64, expected: f64) {
-        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
-    }
-
-    #[test]
-    fn figures_are_means_over_problems() {
-        let summary = Summary::new(
-            &results(&[
-                ("p", "aime", Some("1/2"), true),
-                ("p", "aime", Some("0.5"), true),
-                ("p", "aime", Some("3"), false),
-                ("p", "aime", None, false),
-                ("q", "aime", Some("1"), true),
-                ("q", "aime", Some("2"), false),
-                ("q", "aime", Some("2"), false),
-                ("q", "aime", Some("2"), false),
-            ]),
-            &[1, 2, 8],
-        );
-        let aime = &summary.sources[0];
-        // Shares 1/2 and 1/4. pass@2: 1 - C(2,2)/C(4,2) = 5/6 and 1 - C(3,2)/C(4,2) = 1/2.
-        is(aime.figures.avg, 0.375);
-        is(aime.figures.pass_at[&1], 0.375);
-        is(aime.figures.pass_at[&2], 2.0 / 3.0);
-        assert!(!aime.figures.pass_at.contains_key(&8));
-        // 1/2 and 0.5 are one answer, right; 2 outvotes 1.
-        is(aime.figures.majority, 0.5);
-        assert_eq!((aime.samples, aime.correct, aime.too_long_problems), ([4, 4], 3, 1));
-        is(aime.mean_tokens, 10.0);
-        assert_eq!(aime.figures.interval.method, "bootstrap");
-        is(aime.figures.interval.low, 0.25);
-        is(aime.figures.interval.high, 0.5);
-    }
-
-    #[test]
-    fn a_macro_mean_weighs_sources_alike() {
-        let rows = [
-            ("p", "math", Some("1"), true),
-            ("q", "math", Some("1"), true),
-            ("r", "math", Some("1"), true),
-            ("s", "amc", Some("1"), false),
-            ("s", "amc", Some("2"), false),
-        ];
-        let summary = Summary::new(&results(&rows), &[]);
-        is(summary.macro_mean.avg, 0.5);
-        is(summary.macro_mean.majority, 0.5);
-        let methods: Vec<_> =
-            summary.sources.iter().map(|source| source.figures.interval.method).collect();
-        assert_eq!(methods, ["wilson", "bootstrap"]);
-        // 3 of 3: z^2 / (3 + z^2) is left out of 1.
-        is(summary.sources[0].figures.interval.low, 3.0 / (3.0 + 3.841_458_820_694_124));
-        assert_eq!(summary.sources[0].figures.pass_at, [(1, 1.0)].into());
-        assert_eq!(summary.sources[1].figures.pass_at, [(2, 0.0)].into());
-        assert!(summary.macro_mean.pass_at.is_empty(), "no k that both have");
-        assert_eq!((summary.problems, summary.responses), (4, 5));
-    }
-}
+pub(super) mod tests;

@@ -66,7 +66,7 @@ fn figures(figures: &Figures, pass_at: &[u64]) -> Vec<String> {
     let show = |value: Option<&f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
     let mut cells = vec![
         format!("{:.3}", figures.avg),
-        format!("{:.3} to {:.3}", figures.interval.low, figures.interval.high),
+        figures.interval.map_or("-".to_owned(), |i| format!("{:.3} to {:.3}", i.low, i.high)),
     ];
     if pass_at.is_empty() {
         cells.push(show(figures.pass_at.values().next()));
@@ -98,7 +98,7 @@ mod tests {
 source      problems  k  avg@k   95 % interval  pass@1  pass@2  maj@k  tokens  cut  too long
 --------------------------------------------------------------------------------------------
 math               2  1  0.500  0.095 to 0.905   0.500       -  0.500      10    0         1
-amc                1  2  0.500  0.500 to 0.500   0.500   1.000  0.500      10    0         0
+amc                1  2  0.500               -   0.500   1.000  0.500      10    0         0
 macro mean         3     0.500  0.250 to 0.750   0.500       -  0.500
 9 rows of 8 problems; 3 problems asked, 4 responses
 1 problem left no room in the context of the model and count as wrong

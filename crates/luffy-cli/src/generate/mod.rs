@@ -14,7 +14,7 @@ use crate::rows::{Fields, Given, IoArgs, Line, RowWriter, Rows, Words, Worked};
 
 mod sampling;
 
-pub(crate) use sampling::{SamplingArgs, count, positive};
+pub(crate) use sampling::{SamplingArgs, count, positive, whole};
 
 /// The fields that are written anew.
 const ADDED: [&str; 6] =
@@ -30,10 +30,10 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     sampling: SamplingArgs,
     /// Responses to each row, one line each.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = count::<u32>)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = count::<u32>)]
     samples: u32,
     /// Most tokens of a response; fewer where the context of the model ends.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count::<u32>)]
+    #[arg(long, value_name = "N", default_value_t = 256, allow_negative_numbers = true, value_parser = count::<u32>)]
     max_new_tokens: u32,
     /// Write the log-prob of every token, in nats at the sampling temperature, before the filters.
     #[arg(long)]

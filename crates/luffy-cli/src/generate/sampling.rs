@@ -1,5 +1,6 @@
 //! How tokens are chosen, on the command line.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,25 +13,25 @@ pub(crate) struct SamplingArgs {
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p"])]
     greedy: bool,
     /// Draw from `softmax(logits / T)`; 0 is greedy.
-    #[arg(long, value_name = "T", value_parser = not_negative)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
     temperature: Option<f32>,
     /// Keep this many of the most likely tokens; 0 keeps all.
-    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[arg(long, value_name = "K", default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u32>)]
     top_k: u32,
     /// Keep the fewest most likely tokens that reach this probability together.
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true, value_parser = share)]
     top_p: f32,
     /// Drop tokens less likely than this share of the most likely one.
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, value_parser = share)]
     min_p: f32,
     /// Keys the random streams: the same seed and row give the same response.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     pub(crate) seed: u64,
     /// End a response before this text; may be given several times.
     #[arg(long, value_name = "TEXT", value_parser = not_empty)]
     stop: Vec<String>,
     /// Sequences side by side; memory grows with it.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 64, allow_negative_numbers = true, value_parser = count::<usize>)]
     pub(crate) max_rows: usize,
 }
 
@@ -83,11 +84,28 @@ fn not_empty(text: &str) -> Result<String, String> {
 }
 
 /// A number of things, at least one.
-pub(crate) fn count<T: std::str::FromStr + PartialEq + Default>(text: &str) -> Result<T, String> {
-    text.parse()
-        .ok()
-        .filter(|number| *number != T::default())
-        .ok_or_else(|| format!("`{text}` is no whole number above 0"))
+pub(crate) fn count<T: FromStr + PartialEq + Default>(text: &str) -> Result<T, String> {
+    let number = parse(text, "above 0")?;
+    if number == T::default() {
+        Err(format!("`{text}` is no whole number above 0"))
+    } else {
+        Ok(number)
+    }
+}
+
+/// A number of things, or none.
+pub(crate) fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    parse(text, "from 0 on")
+}
+
+fn parse<T: FromStr>(text: &str, range: &str) -> Result<T, String> {
+    text.parse().map_err(|_| {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("`{text}` is too large")
+        } else {
+            format!("`{text}` is no whole number {range}")
+        }
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
     reason = "what went wrong goes to stderr, so that stdout can be piped"
 )]
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,11 +22,13 @@ use crate::clock::Stopwatch;
 use crate::config::{RewardSection, VerifierName, build_verifier};
 use crate::exit::{Code, WithCode};
 use crate::rows::Lines;
+use crate::stdout;
 
 mod row;
 mod tally;
 
 use row::Row;
+pub(crate) use row::golds;
 use tally::Tally;
 
 /// Lines that are graded side by side, at most.
@@ -71,7 +73,7 @@ pub(crate) fn grade(args: &GradeArgs, bar: bool) -> anyhow::Result<()> {
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
     match output {
         Some(path) => write_atomic_with(path, |file| job.run(file, &path.display().to_string()))?,
-        None => job.run(&mut BufWriter::new(io::stdout().lock()), "stdout")?,
+        None => job.run(&mut stdout::open(), "stdout")?,
     }
     job.finish();
     eprint!("{}", job.tally.summary(watch.seconds()));
@@ -215,7 +217,7 @@ mod tests {
     /// A job over a text, and what it writes.
     fn run(input: String) -> (Job, String) {
         let mut job = Job {
-            lines: Lines::new("x", Box::new(io::Cursor::new(input))),
+            lines: Lines::new("x", Box::new(std::io::Cursor::new(input))),
             verifier: build_verifier(&RewardSection {
                 format: Format::Plain,
                 ..Default::default()

@@ -34,17 +34,7 @@ impl<'a> Row<'a> {
         let response = fields.get("response").ok_or("no `response`")?;
         let response =
             serde_json::from_str(response.get()).map_err(|_| "`response` is no text".to_owned())?;
-        let mut golds = Vec::new();
-        let mut has_gold = false;
-        for name in ["gold", "golds"] {
-            if let Some(value) = fields.get(name) {
-                has_gold = true;
-                read_golds(value, &mut golds).map_err(|what| format!("`{name}` {what}"))?;
-            }
-        }
-        if !has_gold {
-            return Err("no `gold` and no `golds`".to_owned());
-        }
+        let golds = golds(&fields)?.ok_or("no `gold` and no `golds`")?;
         Ok(Self { fields, response, golds })
     }
 
@@ -78,6 +68,18 @@ impl<'a> Row<'a> {
             .finish();
         Graded { bytes, reason: verdict.reason, reward }
     }
+}
+
+/// The golds of a row, those of `gold` and then those of `golds`; `None` if it has neither field.
+pub(crate) fn golds(fields: &Fields<'_>) -> Result<Option<Vec<String>>, String> {
+    let mut golds = None;
+    for name in ["gold", "golds"] {
+        if let Some(value) = fields.get(name) {
+            let golds = golds.get_or_insert_with(Vec::new);
+            read_golds(value, golds).map_err(|what| format!("`{name}` {what}"))?;
+        }
+    }
+    Ok(golds)
 }
 
 /// Adds the golds that a value holds: a text, a number as it is written, or a list of them. A null holds

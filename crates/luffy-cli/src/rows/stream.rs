@@ -1,6 +1,6 @@
 //! The loop of every command that turns rows into rows.
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -10,6 +10,7 @@ use super::lines::{Line, Lines};
 use crate::atomic::write_atomic_with;
 use crate::exit::{Code, WithCode};
 use crate::meter::Meter;
+use crate::stdout;
 
 /// Where rows come from and go to.
 #[derive(Debug, Args)]
@@ -52,7 +53,7 @@ impl Rows {
             let name = path.display().to_string();
             write_atomic_with(path, |file| rows.pump(file, &name, chunk_lines, &mut work))?;
         } else {
-            let output = &mut BufWriter::new(io::stdout().lock());
+            let output = &mut stdout::open();
             rows.pump(output, "stdout", chunk_lines, &mut work)?;
         }
         rows.meter.finish();
@@ -97,6 +98,8 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -2,17 +2,18 @@
 
 use burn::tensor::Device;
 use clap::Args;
-use luffy_core::{MicroBatch, Policy, Row, TextCodec};
-use luffy_data::HfCodec;
-use luffy_policy::{CausalLm, ModelConfig};
+use luffy_core::{MicroBatch, Policy, Row};
+use luffy_policy::CausalLm;
 
 use crate::device::device;
-use crate::generate::positive;
-use crate::model::{ModelArgs, check_ids};
-use crate::rows::{Fields, Given, IoArgs, Line, RowWriter, Rows, Words, Worked};
+use crate::generate::{count, positive};
+use crate::model::ModelArgs;
+use crate::rows::{Fields, IoArgs, Line, RowWriter, Rows, Worked};
 
+mod asked;
 mod sample;
 
+use asked::asked;
 pub(crate) use sample::{ScoreSampleArgs, score_sample};
 
 /// Lines among which rows of like length are put together.
@@ -30,18 +31,18 @@ pub(crate) struct ScoreArgs {
     io: IoArgs,
     /// Most tokens of a batch, padding included; a longer row is a batch of its own. Memory grows with
     /// it, the figures do not depend on it beyond rounding.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, allow_negative_numbers = true, value_parser = count::<usize>)]
     max_tokens: usize,
     /// Score under `softmax(logits / T)`.
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true, value_parser = positive)]
     temperature: f64,
-    /// Append the end token to `response`, as to a demonstration in training.
+    /// Append the end token to the response, as to a demonstration in training, unless it ends with one.
     #[arg(long)]
     end_token: bool,
 }
 
-/// Scores the rows: `ids` (with `prompt_len` or from the second token on), `messages` or `prompt` with
-/// `response`, or `text`.
+/// Scores the rows: a prompt with `response_ids` or `response`, or `ids` (from `prompt_len` or the second token
+/// on) or a `text` as a whole.
 ///
 /// # Errors
 /// If model or input cannot be read, or the output not written.
@@ -96,62 +97,6 @@ fn chunk(
         Ok((bytes.finish(), ids.len() as u64))
     };
     read.into_iter().map(|result| result.and_then(&mut written)).collect()
-}
-
-/// The tokens that a row asks about.
-fn asked(
-    fields: &Fields<'_>,
-    codec: &HfCodec,
-    config: &ModelConfig,
-    end_token: bool,
-) -> Result<Row, String> {
-    const WORDS: Words = Words { ids: Some("ids"), text: "text" };
-    let given = Given::read(fields, &WORDS)?;
-    let is_split = matches!(given, Given::Messages(_)) || fields.has("prompt");
-    let (ids, prompt_len) = match &given {
-        Given::Ids(ids) => {
-            let len = fields.read("prompt_len", "a number of tokens")?.unwrap_or(1);
-            (ids.clone(), len)
-        }
-        Given::Messages(_) | Given::Text(_) if is_split => {
-            let response: String = fields
-                .read("response", "a text")?
-                .ok_or("no `response` to the prompt; a `text` is scored as a whole")?;
-            let mut ids = given.tokens(codec)?;
-            let prompt_len = ids.len();
-            ids.extend(codec.encode(&response).map_err(|error| error.to_string())?);
-            ids.extend(codec.end_tokens().first().filter(|_| end_token));
-            (ids, prompt_len)
-        }
-        Given::Messages(_) | Given::Text(_) => (given.tokens(codec)?, 1),
-    };
-    check_ids(&ids, config)?;
-    let context = config.max_position_embeddings;
-    if ids.len() > context {
-        return Err(format!("{} tokens, the context of the model holds {context}", ids.len()));
-    }
-    if prompt_len == 0 || prompt_len >= ids.len() {
-        return Err(format!(
-            "{prompt_len} of {} tokens are the prompt: expected one at least before and one behind the \
-             border",
-            ids.len()
-        ));
-    }
-    Ok(row(&ids, prompt_len))
-}
-
-/// A row as the learner has it; only its tokens matter here.
-fn row(ids: &[u32], prompt_len: usize) -> Row {
-    let (prompt, response) = ids.split_at(prompt_len);
-    let n = response.len();
-    Row {
-        prompt: prompt.into(),
-        response: response.to_vec(),
-        mask: vec![true; n],
-        demonstrated: vec![false; n],
-        behavior_logprobs: vec![0.0; n],
-        advantages: vec![0.0; n],
-    }
 }
 
 /// What a model says of the response tokens of a row.

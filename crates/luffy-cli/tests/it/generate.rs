@@ -126,3 +126,26 @@ fn a_response_ends_where_the_context_does_and_a_full_one_is_named() {
         assert_eq!(luffy(&args, "").status.code(), Some(2), "{flags:?}");
     }
 }
+
+#[test]
+fn numbers_out_of_range_are_told_as_such() {
+    let model = model();
+    for (flags, part) in [
+        (["--temperature", "-1"], "-1 is below 0"),
+        (["--top-k", "-1"], "`-1` is no whole number from 0 on"),
+        (["--top-p", "-0.5"], "-0.5 is no share"),
+        (["--min-p", "-1"], "-1 is no share"),
+        (["--seed", "-1"], "`-1` is no whole number from 0 on"),
+        (["-n", "-1"], "`-1` is no whole number above 0"),
+        (["--max-rows", "-1"], "`-1` is no whole number above 0"),
+        (["--max-new-tokens", "-1"], "`-1` is no whole number above 0"),
+        (["--max-new-tokens", "99999999999"], "`99999999999` is too large"),
+        (["--seed", "99999999999999999999"], "is too large"),
+        (["--chat-template", "nosuch"], "`qwen`, `simplerl`"),
+    ] {
+        let output = luffy(&[&["generate", "--model", &*model], &flags[..]].concat(), "");
+        let code = if flags[0] == "--chat-template" { 3 } else { 2 };
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{flags:?}: {}", stderr(&output));
+    }
+}

@@ -1,8 +1,10 @@
 //! The program from outside, in reading order.
 
 mod book; // the examples of the page of commands
+mod closed; // nobody takes what is printed
 mod data; // files in: columns, counts, conversion, preparation
 mod eval; // problems in; responses, verdicts and figures out, the same after an interruption
+mod eval_again; // the same evaluation of other data or weights; files of one name; saved responses
 mod generate; // prompts in, responses out, against transformers
 mod golds; // every gold against every gold: only the known pairs are equal
 mod grade; // responses in, the same rows with verdicts out

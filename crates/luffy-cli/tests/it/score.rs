@@ -21,6 +21,10 @@ fn score(flags: &[&str], input: &str) -> Vec<Value> {
     rows(&[&["score", "--model", &model()], flags].concat(), input)
 }
 
+fn lines(rows: &[Value]) -> String {
+    rows.iter().fold(String::new(), |text, row| text + &row.to_string() + "\n")
+}
+
 /// Rows of tokens, lengths 5 to 40, with what transformers says of them.
 fn cases() -> (String, Vec<Value>) {
     let expected = expected();
@@ -115,4 +119,75 @@ fn what_cannot_be_scored_is_named() {
     }
     let output = luffy(&["score", "--model", &model(), "--temperature", "0"], "");
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+/// What `generate` wrote is scored token by token, whatever the prompt was given as.
+#[test]
+fn responses_of_generate_are_scored_as_they_were_drawn() {
+    let input = concat!(
+        r#"{"text":"ab"}"#,
+        "\n",
+        r#"{"ids":[64,65,66]}"#,
+        "\n",
+        r#"{"prompt":"What is "}"#,
+        "\n",
+        r#"{"messages":[{"role":"user","content":"2+2"}]}"#,
+        "\n",
+    );
+    let model = model();
+    let flags = ["generate", "--model", &model, "--max-new-tokens", "24", "-n", "3"];
+    let flags = [&flags[..], &["--temperature", "0.8", "--logprobs"]].concat();
+    let generated = rows(&flags, input);
+    let text = lines(&generated);
+    let scored = score(&["--temperature", "0.8"], &text);
+    assert_eq!(scored.len(), 12);
+    for (drawn, scored) in generated.iter().zip(&scored) {
+        let n = drawn["prompt_len"].as_u64().expect("a number") as usize;
+        assert_eq!(scored["prompt_len"], drawn["prompt_len"]);
+        assert_eq!(
+            &scored["ids"].as_array().expect("ids")[n..],
+            &drawn["response_ids"].as_array().expect("ids")[..]
+        );
+        let (found, expected) = (&scored["logprobs"], &drawn["response_logprobs"]);
+        assert_close(&numbers(found), &numbers(expected), 2e-5);
+    }
+    // Scoring what was scored changes nothing.
+    for (again, scored) in score(&["--temperature", "0.8"], &lines(&scored)).iter().zip(&scored) {
+        assert_eq!(again["ids"], scored["ids"]);
+    }
+}
+
+#[test]
+fn an_end_token_is_added_once() {
+    let ids = |row: &str| score(&["--end-token"], row)[0]["ids"].clone();
+    assert_eq!(ids(r#"{"text":"ab","response_ids":[66,67]}"#), json!([64, 65, 66, 67, 383]));
+    assert_eq!(ids(r#"{"ids":[64,65],"response_ids":[66,383]}"#), json!([64, 65, 66, 383]));
+    assert_eq!(ids(r#"{"text":"ab","response":"cd"}"#), json!([64, 65, 66, 67, 383]));
+    assert_eq!(ids(r#"{"ids":[64,65],"response":"cd"}"#), json!([64, 65, 66, 67, 383]));
+    // Tokens that are the whole already stay as they are.
+    let whole = r#"{"ids":[64,65,66],"prompt_len":1,"response_ids":[65,66]}"#;
+    assert_eq!(ids(whole), json!([64, 65, 66]));
+}
+
+#[test]
+fn what_leaves_nothing_to_score_is_said_so() {
+    let input = "{\"text\":\"a\"}\n{\"text\":\"\"}\n\
+                 {\"text\":\"ab\",\"prompt_len\":7,\"response_ids\":[66]}\n";
+    let output = luffy(&["score", "--model", &model()], input);
+    assert_eq!(output.status.code(), Some(3));
+    for line in [
+        "stdin:1: nothing to score: the text has 1 token, and nothing predicts the first\n",
+        "stdin:2: nothing to score: the text has 0 tokens",
+        "stdin:3: the prompt has 2 tokens, and `prompt_len` is 7",
+    ] {
+        assert!(stderr(&output).contains(line), "{line} in {}", stderr(&output));
+    }
+    for (flags, part) in [
+        (["--max-tokens", "0"], "`0` is no whole number above 0"),
+        (["--temperature", "-1"], "-1 is not above 0"),
+    ] {
+        let output = luffy(&[&["score", "--model", &*model()], &flags[..]].concat(), "");
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
 }

@@ -5,9 +5,11 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use luffy_core::Task;
 
 use crate::eval::record::Line;
 use crate::exit::{Code, WithCode};
+use crate::rows::json;
 
 /// What of a file counts: whole units.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,17 +19,24 @@ pub(super) struct Stored {
     pub(super) offset: u64,
 }
 
-/// Hands on the lines of the units that are complete. `expected` names problem and sample of every line,
-/// `ends` the numbers of lines at which units end, ascending. A last line without its end is what a killed
+/// What a line must be about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected<'a> {
+    pub(super) task: &'a Task,
+    pub(super) sample: u32,
+    pub(super) prompt_digest: Option<&'a str>,
+}
+
+/// Hands on the lines of the units that are complete. `expected` says what every line is about, `ends` the numbers of lines at which units end, ascending. A last line without its end is what a killed
 /// process leaves, and is passed over.
 ///
 /// # Errors
 /// If the file cannot be read, or a line is not the expected one: then the file is another evaluation's.
 pub(super) fn read(
     path: &Path,
-    expected: &[(&str, u32)],
+    expected: &[Expected<'_>],
     ends: &[usize],
-    mut take: impl FnMut(Line),
+    mut take: impl FnMut(Line) -> Result<(), String>,
 ) -> anyhow::Result<Stored> {
     let context = || format!("cannot read {}", path.display());
     let file = match File::open(path) {
@@ -52,29 +61,36 @@ pub(super) fn read(
         n_lines += 1;
         offset += bytes.len() as u64;
         if ends.binary_search(&n_lines).is_ok() {
-            unit.drain(..).for_each(&mut take);
+            unit.drain(..)
+                .try_for_each(&mut take)
+                .map_err(|what| anyhow!("{}: {what}", path.display()))
+                .code(Code::Input)?;
             stored = Stored { n_lines, offset };
         }
     }
 }
 
-fn check(bytes: &[u8], expected: Option<&(&str, u32)>) -> Result<Line, String> {
+fn check(bytes: &[u8], expected: Option<&Expected<'_>>) -> Result<Line, String> {
+    const REMEDY: &str = "the data has changed; name another folder with `--out`";
     let line: Line = serde_json::from_slice(bytes)
         .map_err(|error| format!("no response of an evaluation: {error}"))?;
-    let found = (line.problem.as_str(), line.sample);
-    match expected {
-        Some(expected) if *expected == found => Ok(line),
-        Some((problem, sample)) => Err(format!(
-            "expected sample {sample} of {problem}, found sample {} of {}: the data has changed; name \
-             another folder with `--out`",
-            found.1, found.0
-        )),
-        None => Err(format!(
-            "sample {} of {} is more than was asked for: the data has changed; name another folder with \
-             `--out`",
-            found.1, found.0
-        )),
-    }
+    let (problem, sample) = (&line.problem, line.sample);
+    let Some(Expected { task, sample: n, prompt_digest }) = expected else {
+        return Err(format!("sample {sample} of {problem} is more than was asked for: {REMEDY}"));
+    };
+    let what = if (&task.id, *n) != (problem, sample) {
+        let id = &task.id;
+        format!("expected sample {n} of {id}, found sample {sample} of {problem}")
+    } else if task.source != line.source {
+        format!("{problem}: its source is {}, was {}", json(&task.source), json(&line.source))
+    } else if task.golds != line.golds {
+        format!("{problem}: its golds are {}, were {}", json(&task.golds), json(&line.golds))
+    } else if line.prompt_digest.as_deref() != *prompt_digest {
+        format!("{problem}: its prompt is another")
+    } else {
+        return Ok(line);
+    };
+    Err(format!("{what}: {REMEDY}"))
 }
 
 #[cfg(test)]
@@ -94,12 +110,34 @@ mod tests {
 
     const EXPECTED: [(&str, u32); 5] = [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("c", 0)];
 
+    fn tasks() -> Vec<Task> {
+        let task = |(id, _): &(&str, u32)| Task {
+            id: (*id).into(),
+            source: "s".into(),
+            messages: vec![],
+            golds: vec!["1".into()],
+            demonstrations: vec![],
+            extra: serde_json::Map::new(),
+        };
+        EXPECTED.iter().map(task).collect()
+    }
+
+    fn expected(tasks: &[Task]) -> Vec<Expected<'_>> {
+        let samples = EXPECTED.iter().map(|(_, sample)| *sample);
+        let pairs = tasks.iter().zip(samples);
+        pairs.map(|(task, sample)| Expected { task, sample, prompt_digest: None }).collect()
+    }
+
     fn check_text(text: &str) -> Result<(usize, u64), String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("responses.jsonl");
         fs::write(&path, text).unwrap();
         let mut n_taken = 0;
-        read(&path, &EXPECTED, &[2, 4, 5], |_| n_taken += 1)
+        let take = |_| {
+            n_taken += 1;
+            Ok(())
+        };
+        read(&path, &expected(&tasks()), &[2, 4, 5], take)
             .map(|stored| {
                 assert_eq!(stored.n_lines, n_taken);
                 (stored.n_lines, stored.offset)
@@ -119,7 +157,7 @@ mod tests {
             let cut = format!("{text}{}", &lines[0].get(..20).unwrap());
             assert_eq!(check_text(&cut), Ok((kept, kept as u64 * len)), "{n} lines and a part");
         }
-        let missing = read(Path::new("/nonexistent"), &EXPECTED, &[5], |_| {});
+        let missing = read(Path::new("/nonexistent"), &expected(&tasks()), &[5], |_| Ok(()));
         assert_eq!(missing.unwrap(), Stored::default());
     }
 

@@ -20,7 +20,7 @@ impl std::error::Error for Closed {}
 /// Whether a command ended because nobody reads its stdout.
 pub fn is_closed(error: &anyhow::Error) -> bool {
     let errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    errors.filter_map(io::Error::get_ref).any(|inner| inner.is::<Closed>())
+    errors.filter_map(io::Error::get_ref).any(|inner| inner.downcast_ref::<Closed>().is_some())
 }
 
 /// Writes a text to stdout.

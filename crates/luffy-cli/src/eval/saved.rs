@@ -51,6 +51,7 @@ pub(super) fn regrade(args: &EvalArgs, file: &Path, bar: bool) -> anyhow::Result
 
 /// Refuses to write over responses that a model gave.
 fn check_out(out: &Path, file: &Path) -> anyhow::Result<()> {
+    settings::refuse_run(out)?;
     let (folder, responses) = (out.display(), out.join(RESPONSES));
     ensure!(
         !out.join(settings::FILE).exists(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use luffy_data::ColumnNames;
 use serde::Serialize;
 use serde_json::Value;
@@ -89,6 +89,7 @@ impl Settings {
 
     /// Refuses a folder that is not free and not made by an evaluation with the same settings.
     pub(super) fn check(&self, out: &Path) -> anyhow::Result<()> {
+        refuse_run(out).code(Code::Config)?;
         let path = out.join(FILE);
         let text = self.text()?;
         // Through its text, as the stored one: numbers are then the same.
@@ -121,6 +122,16 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Refuses the folder of a training run, whose figures have the same name.
+pub(super) fn refuse_run(out: &Path) -> anyhow::Result<()> {
+    let dir = out.display();
+    ensure!(
+        !out.join("run.json").exists(),
+        "{dir} is the folder of a training run; name another one with `--out`"
+    );
+    Ok(())
 }
 
 /// A path by its parts: `dir/` and `./dir` are `dir`.

@@ -151,6 +151,21 @@ fn grading_again_does_not_overwrite_the_responses_of_a_model() {
 }
 
 #[test]
+fn the_figures_of_a_training_run_are_not_overwritten() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = write(dir.path(), "test.jsonl", "a", &[("1+1", "2")]);
+    let out = path(dir.path(), "out");
+    fs::create_dir(&out).expect("a folder");
+    fs::write(Path::new(&out).join("run.json"), "{}").expect("a file");
+    let (code, said) = eval(&model(), &[&data], &out);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("is the folder of a training run"), "{said}");
+    let output = luffy(&["eval", "--responses", "-", "--out", &out], "{}");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(fs::read_dir(&out).expect("the folder").count(), 1);
+}
+
+#[test]
 fn saved_rows_have_golds_of_any_form_and_come_from_stdin() {
     let rows = concat!(
         r#"{"problem":"p","source":"s","response":"\\boxed{3}","gold":3}"#,

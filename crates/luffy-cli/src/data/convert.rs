@@ -6,8 +6,9 @@ use clap::Args;
 use luffy_data::{read_tasks, write_tasks};
 use serde_json::json;
 
-use super::{ColumnArgs, check_output, say};
+use super::{ColumnArgs, check_output};
 use crate::exit::{Code, WithCode};
+use crate::stdout::say;
 
 /// What to write again.
 #[derive(Debug, Args)]

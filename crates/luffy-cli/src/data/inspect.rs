@@ -9,8 +9,9 @@ use luffy_data::{
 };
 use serde::Serialize;
 
-use super::{ColumnArgs, say};
+use super::ColumnArgs;
 use crate::exit::{Code, WithCode};
+use crate::stdout::say;
 
 /// What to look at.
 #[derive(Debug, Args)]

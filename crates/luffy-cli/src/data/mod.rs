@@ -1,9 +1,8 @@
 //! `luffy data`: what is in a file, from one format to another, and training files from published ones.
 
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use luffy_data::ColumnNames;
 
@@ -31,15 +30,6 @@ pub(crate) fn run(command: &DataCommand) -> anyhow::Result<()> {
         DataCommand::Inspect(args) => inspect::inspect(args),
         DataCommand::Convert(args) => convert::convert(args),
         DataCommand::Prepare(command) => prepare::prepare(command),
-    }
-}
-
-/// Writes lines to stdout. A reader that has gone away, `head` say, has seen enough.
-fn say(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to stdout"),
     }
 }
 

@@ -10,9 +10,10 @@ use luffy_data::tasks::{gsm8k, openr1};
 use luffy_data::{Admission, write_tasks};
 use serde_json::json;
 
-use super::{ColumnArgs, check_output, say};
+use super::{ColumnArgs, check_output};
 use crate::config::{RewardSection, VerifierName, build_verifier};
 use crate::exit::{Code, WithCode};
+use crate::stdout::say;
 
 /// The data sets that can be prepared.
 #[derive(Debug, Subcommand)]

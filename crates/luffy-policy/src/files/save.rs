@@ -69,8 +69,8 @@ pub fn convert_pretrained(
     let shapes = parameter_shapes(&config);
     let shapes = shapes.iter().map(|(name, shape)| (name.as_str(), &**shape)).collect();
     save(to, &config, &shapes, options, |name| {
-        let tensor = folder.read(name).expect("its name was checked")?;
-        Ok(turned(name, tensor))
+        let missing = || PolicyError::Weights { problems: vec![format!("`{name}` is missing")] };
+        Ok(turned(name, folder.read(name).ok_or_else(missing)??))
     })
 }
 

@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn distances_are_those_counted_by_hand() {
         for (a, b, expected) in
-            [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3), ("ab", "ba", 2)]
+            [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3), ("form", "from", 2)]
         {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }

@@ -153,8 +153,7 @@ pub fn copy_side_files(from: &Path, to: &Path) -> Result<(), PolicyError> {
 
 /// Whether a file name is one of weights, in any format, or of their index.
 fn holds_weights(name: &str) -> bool {
-    const WEIGHTS: [&str; 9] =
-        ["safetensors", "bin", "pt", "pth", "gguf", "h5", "msgpack", "onnx", "ot"];
+    const WEIGHTS: [&str; 8] = ["safetensors", "bin", "pt", "pth", "gguf", "h5", "msgpack", "onnx"];
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     name.ends_with(".index.json") || extension.is_some_and(|known| WEIGHTS.contains(&known))
 }

@@ -198,7 +198,7 @@ fn a_reader_that_goes_away_ends_it_quietly_and_a_full_disk_is_named() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
     let output = run(full.into());
     assert_eq!(output.status.code(), Some(1));
-    let message = "error: cannot write to stdout: No space left on device (os error 28)\n";
+    let message = "error: cannot write stdout: No space left on device (os error 28)\n";
     assert_eq!(String::from_utf8_lossy(&output.stderr), message);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);

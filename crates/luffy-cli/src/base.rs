@@ -316,14 +316,7 @@ impl Probe {
         let mut rows = Vec::new();
         for level in [3, 4] {
             for prompt in self.prompts(level, "")? {
-                rows.push(Row {
-                    prompt: Arc::clone(&prompt.tokens),
-                    response: response.clone(),
-                    mask: vec![true; 2],
-                    demonstrated: vec![true; 2],
-                    behavior_logprobs: vec![0.0; 2],
-                    advantages: vec![0.0; 2],
-                });
+                rows.push(Row::given(Arc::clone(&prompt.tokens), response.clone()));
             }
         }
         let rows: Vec<&Row> = rows.iter().collect();

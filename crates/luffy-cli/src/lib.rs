@@ -15,6 +15,7 @@ pub mod device;
 mod eval;
 pub mod exit;
 mod export;
+mod fnv;
 mod generate;
 mod grade;
 mod init;

@@ -1,5 +1,4 @@
 //! `luffy measure-memory`: what loading, scoring and one training step hold and take.
-#![allow(clippy::print_stdout, reason = "the measurement goes to stdout")]
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,6 +17,7 @@ use serde_json::json;
 use crate::device::{BACKEND, device};
 use crate::exit::{Code, WithCode};
 use crate::machine::peak_memory_bytes;
+use crate::stdout::say;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -60,17 +60,17 @@ pub(crate) fn measure(args: &MeasureArgs) -> anyhow::Result<()> {
         let context = config.max_position_embeddings;
         return Err(anyhow!("{longest} tokens exceed the context of {context}")).code(Code::Config);
     }
-    clock.end("load", json!({ "backend": BACKEND }));
+    clock.end("load", json!({ "backend": BACKEND }))?;
     if args.score_tokens > 1 {
         let row = row(&config, args.score_tokens, 0);
         let stats = model.score(&MicroBatch::collate(&[&row], &device));
         let sum = stats.logprobs.sum().into_scalar::<f64>();
         let logprob = sum / row.response.len() as f64;
-        clock.end("score", json!({ "tokens": args.score_tokens, "mean_logprob": logprob }));
+        clock.end("score", json!({ "tokens": args.score_tokens, "mean_logprob": logprob }))?;
     }
     if args.rows > 0 {
         let said = train(args, &config, model)?;
-        clock.end("train", said);
+        clock.end("train", said)?;
     }
     Ok(())
 }
@@ -117,15 +117,7 @@ fn row(config: &ModelConfig, tokens: usize, prompt: u64) -> Row {
     let mut draw = || stream.below(config.vocab_size as u64) as u32;
     let first = draw();
     let response: Vec<u32> = (1..tokens).map(|_| draw()).collect();
-    let n = response.len();
-    Row {
-        prompt: vec![first].into(),
-        response,
-        mask: vec![true; n],
-        demonstrated: vec![true; n],
-        behavior_logprobs: vec![0.0; n],
-        advantages: vec![0.0; n],
-    }
+    Row::given(vec![first].into(), response)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
@@ -139,10 +131,11 @@ struct Phases {
 }
 
 impl Phases {
-    fn end(&mut self, phase: &str, said: serde_json::Value) {
+    fn end(&mut self, phase: &str, said: serde_json::Value) -> anyhow::Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
         let peak = peak_memory_bytes().map(|bytes| bytes as f64 / f64::from(1 << 30));
-        println!("{}", json!({ "phase": phase, "seconds": seconds, "peak_gib": peak, "of": said }));
+        let line = json!({ "phase": phase, "seconds": seconds, "peak_gib": peak, "of": said });
         self.began = now();
+        say(&line.to_string())
     }
 }

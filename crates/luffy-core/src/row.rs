@@ -62,6 +62,20 @@ impl Row {
         row
     }
 
+    /// Given tokens, to be scored or imitated: all learned from, all demonstrated with behaviour probability
+    /// 1, advantage 0.
+    pub fn given(prompt: Arc<[u32]>, response: Vec<u32>) -> Self {
+        let n = response.len();
+        Self {
+            prompt,
+            response,
+            mask: vec![true; n],
+            demonstrated: vec![true; n],
+            behavior_logprobs: vec![0.0; n],
+            advantages: vec![0.0; n],
+        }
+    }
+
     /// Number of tokens that are learned from.
     pub fn n_learned(&self) -> usize {
         self.mask.iter().filter(|learned| **learned).count()

@@ -1,6 +1,7 @@
 //! What can be wrong with a model on disk.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Why a model cannot be read, written or filled.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +12,7 @@ pub enum PolicyError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// `config.json` is no JSON or lacks a field.
     #[error("{path} is no model configuration: {error}", path = path.display())]
@@ -91,4 +92,12 @@ pub enum PolicyError {
         /// Every problem that was found.
         problems: Vec<String>,
     },
+}
+
+impl PolicyError {
+    /// What an error of the system becomes for the file or folder that it is about.
+    pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path: path.clone(), error }
+    }
 }

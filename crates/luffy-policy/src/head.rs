@@ -12,24 +12,18 @@
 use std::ops::Range;
 
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, s};
+use luffy_core::{MicroBatch, TokenStats};
 
 /// Most logits of a chunk: 64 MiB in f32, of which a handful of temporaries live at once. For a vocabulary
 /// of 151,936 that is 110 tokens.
 const CHUNK_LOGITS: usize = 1 << 24;
 
-/// The matrix of logits, and how it is read. All tensors are plain.
+/// The matrix of logits, and how it is read. All tensors are plain, except
+/// where logits are taken with their graph.
 pub(crate) struct Head {
     /// `[d, V]`.
     pub(crate) matrix: Tensor<2>,
     pub(crate) temperature: f64,
-}
-
-/// Log-probs and entropies, `[N]` each.
-pub(crate) struct Scores {
-    pub(crate) logprobs: Tensor<1>,
-    pub(crate) entropy: Tensor<1>,
-    /// `log_softmax` of all tokens, kept where one chunk holds them.
-    pub(crate) kept: Option<Tensor<2>>,
 }
 
 /// What comes back through the head.
@@ -47,10 +41,15 @@ impl Head {
         (0..n).step_by(size).map(move |start| start..(start + size).min(n))
     }
 
+    /// Logits of hidden states, over the temperature.
+    pub(crate) fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let logits = hidden.matmul(self.matrix.clone());
+        if self.is_scaled() { logits / self.temperature } else { logits }
+    }
+
     /// `log_softmax` of the logits of some hidden states.
     fn log_softmax(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let logits = hidden.matmul(self.matrix.clone());
-        let logits = if self.is_scaled() { logits / self.temperature } else { logits };
+        let logits = self.logits(hidden);
         let shifted = logits.clone() - logits.max_dim(1);
         let lse = shifted.clone().exp().sum_dim(1).log();
         shifted - lse
@@ -60,8 +59,15 @@ impl Head {
         (self.temperature - 1.0).abs() > 0.0
     }
 
-    /// Scores of `targets` `[N]` under `hidden` `[N, d]`.
-    pub(crate) fn score(&self, hidden: &Tensor<2>, targets: &Tensor<1, Int>) -> Scores {
+    /// Scores of the response tokens of a batch under the hidden states `[B * T, d]` that predict them, and
+    /// `log_softmax` of all tokens, kept where one chunk holds them.
+    pub(crate) fn score(
+        &self,
+        hidden: &Tensor<2>,
+        batch: &MicroBatch,
+    ) -> (TokenStats, Option<Tensor<2>>) {
+        let [b, t] = batch.targets.dims();
+        let targets = batch.targets.clone().reshape([b * t]);
         let [n, _] = hidden.dims();
         let (mut logprobs, mut entropy, mut kept) = (Vec::new(), Vec::new(), None);
         for chunk in self.chunks(n) {
@@ -72,7 +78,11 @@ impl Head {
             entropy.push((all.clone().exp() * all.clone()).sum_dim(1).neg().reshape([m]));
             kept = (m == n).then_some(all);
         }
-        Scores { logprobs: Tensor::cat(logprobs, 0), entropy: Tensor::cat(entropy, 0), kept }
+        let stats = TokenStats {
+            logprobs: Tensor::cat(logprobs, 0).reshape([b, t]),
+            entropy: Tensor::cat(entropy, 0).reshape([b, t]),
+        };
+        (stats, kept)
     }
 
     /// The way back, given the cotangents `[N]` of log-probs and entropies.
@@ -80,12 +90,11 @@ impl Head {
         &self,
         hidden: &Tensor<2>,
         targets: &Tensor<1, Int>,
-        kept: Option<Tensor<2>>,
+        mut kept: Option<Tensor<2>>,
         logprobs: Option<Tensor<1>>,
         entropy: Option<Tensor<1>>,
     ) -> Pulled {
         let [n, _] = hidden.dims();
-        let mut kept = kept;
         let (mut to_hidden, mut to_matrix) = (Vec::new(), None::<Tensor<2>>);
         for chunk in self.chunks(n) {
             let m = chunk.len();
@@ -93,7 +102,7 @@ impl Head {
             let column = |all: &Tensor<1>| all.clone().slice(s![chunk.clone()]).reshape([m, 1]);
             let all = kept.take().unwrap_or_else(|| self.log_softmax(hidden.clone()));
             let p = all.clone().exp();
-            let mut slope = logprobs.as_ref().map(column);
+            let slope = logprobs.as_ref().map(column);
             let mut to_logits = match &entropy {
                 Some(entropy) => {
                     let b = column(entropy);
@@ -110,7 +119,7 @@ impl Head {
                     None => p.zeros_like(),
                 },
             };
-            if let Some(a) = slope.take() {
+            if let Some(a) = slope {
                 let index = targets.clone().slice(s![chunk]).reshape([m, 1]);
                 to_logits = to_logits.scatter(1, index, a, IndexingUpdateOp::Add);
             }

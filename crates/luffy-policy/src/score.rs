@@ -47,18 +47,11 @@ impl Policy for CausalLm {
     /// On a plain device no tensor of `[tokens, vocabulary]` stands whole; on an autodiff device the scores
     /// carry the graph, with the logits in it. [`luffy_core::Differentiable`] trains without them.
     fn score(&self, batch: &MicroBatch) -> TokenStats {
-        let [b, t] = batch.targets.dims();
         if self.model.embed_tokens.weight.val().is_autodiff() {
-            let logits = self.predicting(batch).matmul(self.head_matrix());
-            let scaled = (self.temperature - 1.0).abs() > 0.0;
-            return stats(if scaled { logits / self.temperature } else { logits }, batch);
+            let head = Head { matrix: self.head_matrix(), temperature: self.temperature };
+            return stats(head.logits(self.predicting(batch)), batch);
         }
-        let targets = batch.targets.clone().reshape([b * t]);
-        let scores = self.head().score(&self.predicting(batch), &targets);
-        TokenStats {
-            logprobs: scores.logprobs.reshape([b, t]),
-            entropy: scores.entropy.reshape([b, t]),
-        }
+        self.head().score(&self.predicting(batch), batch).0
     }
 }
 

@@ -59,12 +59,8 @@ impl Differentiable for CausalLm {
             let hidden = self.predicting(batch);
             (Trunk::Graph(Box::new(hidden.clone())), plain(hidden))
         };
-        let scores = self.head().score(&hidden, &targets);
-        let stats = TokenStats {
-            logprobs: scores.logprobs.reshape([b, t]),
-            entropy: scores.entropy.reshape([b, t]),
-        };
-        (stats, Tape { trunk, hidden, targets, kept: scores.kept })
+        let (stats, kept) = self.head().score(&hidden, batch);
+        (stats, Tape { trunk, hidden, targets, kept })
     }
 
     fn pull_back(&self, tape: Tape, cotangents: &Cotangents) -> Gradients {

@@ -89,15 +89,7 @@ fn texts(case: &Case, codec: &HfCodec, tally: &mut Tally) -> anyhow::Result<()> 
 
 /// A row that is scored and learned from.
 fn row(prompt: &[u32], response: &[u32]) -> Row {
-    let n = response.len();
-    Row {
-        prompt: prompt.into(),
-        response: response.to_vec(),
-        mask: vec![true; n],
-        demonstrated: vec![true; n],
-        behavior_logprobs: vec![0.0; n],
-        advantages: vec![1.0; n],
-    }
+    Row::given(prompt.into(), response.to_vec())
 }
 
 fn host(tensor: Tensor<2>) -> Vec<f64> {

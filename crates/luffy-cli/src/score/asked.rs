@@ -88,13 +88,5 @@ fn response(
 /// A row as the learner has it; only its tokens matter here.
 fn row(ids: &[u32], prompt_len: usize) -> Row {
     let (prompt, response) = ids.split_at(prompt_len);
-    let n = response.len();
-    Row {
-        prompt: prompt.into(),
-        response: response.to_vec(),
-        mask: vec![true; n],
-        demonstrated: vec![false; n],
-        behavior_logprobs: vec![0.0; n],
-        advantages: vec![0.0; n],
-    }
+    Row::given(prompt.into(), response.to_vec())
 }

@@ -46,15 +46,7 @@ pub(crate) fn score_sample(args: &ScoreSampleArgs) -> anyhow::Result<()> {
             };
             let prompt = draw(n_prompt).into();
             let response = draw(len - n_prompt);
-            let n = response.len();
-            Row {
-                prompt,
-                response,
-                mask: vec![true; n],
-                demonstrated: vec![false; n],
-                behavior_logprobs: vec![0.0; n],
-                advantages: vec![0.0; n],
-            }
+            Row::given(prompt, response)
         })
         .collect();
     let refs: Vec<&Row> = rows.iter().collect();

@@ -106,8 +106,7 @@ impl ModelConfig {
     /// If it cannot be read, lacks a field, or names an architecture or option that is not computed here.
     pub fn read(dir: &Path) -> Result<Self, PolicyError> {
         let path = dir.join("config.json");
-        let text = fs::read_to_string(&path)
-            .map_err(|error| PolicyError::Io { path: path.clone(), error })?;
+        let text = fs::read_to_string(&path).map_err(PolicyError::io(&path))?;
         Self::parse(&text, &path)
     }
 

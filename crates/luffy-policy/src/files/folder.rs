@@ -90,8 +90,7 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>, PolicyError> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = fs::read_to_string(path)
-        .map_err(|error| PolicyError::Io { path: path.to_owned(), error })?;
+    let text = fs::read_to_string(path).map_err(PolicyError::io(path))?;
     let index: Index = serde_json::from_str(&text)
         .map_err(|error| PolicyError::Index { path: path.to_owned(), error })?;
     // A file of the folder itself; an index from elsewhere must not reach out of it.

@@ -30,20 +30,20 @@ pub(super) struct TensorFile {
 impl TensorFile {
     /// Reads the header.
     pub(super) fn open(path: &Path) -> Result<Self, PolicyError> {
-        let io = |error| PolicyError::Io { path: path.to_owned(), error };
+        let io = PolicyError::io(path);
         let damaged = |message: String| PolicyError::Safetensors { path: path.to_owned(), message };
         // A pipe by that name would be waited for.
-        let metadata = fs::metadata(path).map_err(io)?;
+        let metadata = fs::metadata(path).map_err(&io)?;
         if !metadata.is_file() {
             return Err(damaged("it is no file".to_owned()));
         }
         let len = metadata.len();
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = File::open(path).map_err(&io)?;
         let mut size = [0; 8];
         if len < 8 {
             return Err(damaged(format!("it has {len} bytes, which is too few for a header")));
         }
-        file.read_exact(&mut size).map_err(io)?;
+        file.read_exact(&mut size).map_err(&io)?;
         let size = u64::from_le_bytes(size);
         if size > MAX_HEADER || size + 8 > len {
             return Err(damaged(format!(
@@ -51,7 +51,7 @@ impl TensorFile {
             )));
         }
         let mut header = vec![0; size as usize];
-        file.read_exact(&mut header).map_err(io)?;
+        file.read_exact(&mut header).map_err(&io)?;
         let header: Metadata = serde_json::from_slice(&header)
             .map_err(|error| damaged(format!("its header does not hold together: {error}")))?;
         let start = 8 + size;
@@ -89,7 +89,7 @@ impl TensorFile {
     pub(super) fn read(&self, name: &str, info: &TensorInfo) -> Result<Vec<f32>, PolicyError> {
         self.check_dtype(name, info)?;
         let n = info.shape.iter().product();
-        self.values(info, n).map_err(|error| PolicyError::Io { path: self.path.clone(), error })
+        self.values(info, n).map_err(PolicyError::io(&self.path))
     }
 
     fn values(&self, info: &TensorInfo, n: usize) -> io::Result<Vec<f32>> {

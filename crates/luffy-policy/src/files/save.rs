@@ -82,10 +82,7 @@ fn save(
     options: &SaveOptions,
     mut tensor: impl FnMut(&str) -> Result<HostTensor, PolicyError>,
 ) -> Result<(), PolicyError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |error| PolicyError::Io { path, error }
-    };
+    let io = PolicyError::io;
     fs::create_dir_all(dir).map_err(io(dir))?;
     let size = |shape: &[usize]| (shape.iter().product::<usize>() * options.dtype.width()) as u64;
     let shards = shards(shapes.iter().map(|(name, shape)| (*name, size(shape))), options);
@@ -124,10 +121,7 @@ fn save(
 /// # Errors
 /// If a folder cannot be listed or a file cannot be copied.
 pub fn copy_side_files(from: &Path, to: &Path) -> Result<(), PolicyError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |error| PolicyError::Io { path, error }
-    };
+    let io = PolicyError::io;
     for entry in fs::read_dir(from).map_err(io(from))? {
         let entry = entry.map_err(io(from))?;
         let (path, name) = (entry.path(), entry.file_name());
@@ -195,8 +189,7 @@ fn write_config(dir: &Path, config: &ModelConfig, dtype: FileDtype) -> Result<()
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), PolicyError> {
     let json = serde_json::to_vec_pretty(value)
         .map_err(|error| PolicyError::Config { path: path.to_owned(), error })?;
-    durable::write_atomic(path, &json)
-        .map_err(|error| PolicyError::Io { path: path.to_owned(), error })
+    durable::write_atomic(path, &json).map_err(PolicyError::io(path))
 }
 
 /// Names by file, in name order.

@@ -99,7 +99,7 @@ pub(super) fn write_with<T: Borrow<HostTensor>>(
     mut tensor: impl FnMut(&str) -> Result<T, PolicyError>,
 ) -> Result<(), PolicyError> {
     let damaged = |message: String| PolicyError::Safetensors { path: path.to_owned(), message };
-    let io = |error| PolicyError::Io { path: path.to_owned(), error };
+    let io = PolicyError::io(path);
     let mut infos = Vec::with_capacity(shapes.len());
     let mut end = 0;
     for (name, shape) in &shapes {
@@ -117,8 +117,8 @@ pub(super) fn write_with<T: Borrow<HostTensor>>(
     durable::write_with(
         path,
         |file| {
-            file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
-            file.write_all(&header).map_err(io)?;
+            file.write_all(&(header.len() as u64).to_le_bytes()).map_err(&io)?;
+            file.write_all(&header).map_err(&io)?;
             for (name, shape) in &shapes {
                 let tensor = tensor(name)?;
                 let values = &tensor.borrow().values;
@@ -133,11 +133,11 @@ pub(super) fn write_with<T: Borrow<HostTensor>>(
                         name: (*name).to_owned(),
                         dtype: dtype.torch_name(),
                     })?;
-                    file.write_all(&bytes).map_err(io)?;
+                    file.write_all(&bytes).map_err(&io)?;
                 }
             }
             Ok(())
         },
-        io,
+        &io,
     )
 }

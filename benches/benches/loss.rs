@@ -111,6 +111,7 @@ fn shaping(c: &mut Criterion) {
             behavior_logprobs: batch.behavior_logprobs.clone(),
             entropy,
             demonstrated: batch.demonstrated.clone(),
+            advantages: batch.advantages.clone(),
         };
         group.throughput(Throughput::Elements((rows * len) as u64));
         group.bench_function(BenchmarkId::from_parameter(format!("{rows}x{len}")), |b| {
@@ -138,6 +139,7 @@ fn loss(c: &mut Criterion) {
         let scale = objective.scale(&StepShape {
             n_rows: rows as u64,
             n_tokens: (rows * len) as u64,
+            n_demonstrated: 0,
             max_response_len: len as u32,
         });
         group.throughput(Throughput::Elements((rows * len) as u64));

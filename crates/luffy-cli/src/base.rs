@@ -196,7 +196,12 @@ impl Phase<'_> {
                 .map(|i| base_row(codec, &(self.example)(step * self.batch + i)))
                 .collect::<anyhow::Result<_>>()?;
             let n_tokens = rows.iter().map(|row| row.n_learned() as u64).sum();
-            let shape = StepShape { n_rows: self.batch, n_tokens, max_response_len: MAX_TOKENS };
+            let shape = StepShape {
+                n_rows: self.batch,
+                n_tokens,
+                n_demonstrated: n_tokens,
+                max_response_len: MAX_TOKENS,
+            };
             let scale = objective.scale(&shape);
             let units: Vec<&[Row]> = rows.chunks(UNIT_ROWS).collect();
             let mut gradients = Gradients::default();
@@ -283,6 +288,7 @@ impl Probe {
                 .iter()
                 .map(|prompt| SampleRequest {
                     prompt: Arc::clone(&prompt.tokens),
+                    prefix: [].into(),
                     max_new_tokens: MAX_TOKENS,
                     sampling: Sampling::Greedy,
                     stop: [].into(),

@@ -24,7 +24,7 @@ mod verdict;
 
 pub use codec::{CodecError, TextCodec};
 pub use graded::{AdvantageEstimator, GradedGroup, TokenRuns};
-pub use method::{GroupPlan, MemberPlan};
+pub use method::{GroupPlan, KeptRow, MemberPlan, MethodMemory, PlanRequest, Progress};
 pub use prompt::{Prompt, TokenizedDemonstration};
 pub use row::Row;
 pub use sampling::{SampleError, SampleRequest, Sampling};

@@ -20,6 +20,8 @@ pub struct Row {
     pub behavior_logprobs: Vec<f32>,
     /// Advantage.
     pub advantages: Vec<f32>,
+    /// Log-prob in nats under a frozen reference policy; empty where no loss asks for it.
+    pub reference_logprobs: Vec<f32>,
 }
 
 impl Row {
@@ -36,6 +38,7 @@ impl Row {
             demonstrated: Vec::with_capacity(len),
             behavior_logprobs: Vec::with_capacity(len),
             advantages: advantages.to_vec(),
+            reference_logprobs: Vec::new(),
         };
         for span in &trajectory.spans {
             let (mask, demonstrated, logprobs) = match &span.origin {
@@ -73,12 +76,18 @@ impl Row {
             demonstrated: vec![true; n],
             behavior_logprobs: vec![0.0; n],
             advantages: vec![0.0; n],
+            reference_logprobs: Vec::new(),
         }
     }
 
     /// Number of tokens that are learned from.
     pub fn n_learned(&self) -> usize {
         self.mask.iter().filter(|learned| **learned).count()
+    }
+
+    /// Number of demonstrated tokens that are learned from.
+    pub fn n_demonstrated(&self) -> usize {
+        self.mask.iter().zip(&self.demonstrated).filter(|(learned, demo)| **learned && **demo).count()
     }
 }
 

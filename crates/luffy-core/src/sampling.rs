@@ -44,14 +44,17 @@ impl Sampling {
 pub struct SampleRequest {
     /// Prompt tokens.
     pub prompt: Arc<[u32]>,
-    /// Most tokens to draw.
+    /// Response tokens that are already written: the first tokens of the trajectory, as a span of
+    /// [`Origin::Context`](crate::Origin::Context), and part of its text.
+    pub prefix: Arc<[u32]>,
+    /// Most tokens to draw, not counting the prefix.
     pub max_new_tokens: u32,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// Texts that end the response where one of them first occurs in it; empty ones end nothing. The
     /// response's text ends before it, its tokens end with the one that completes it.
     pub stop: Arc<[String]>,
-    /// The random stream; draw `t` of it chooses token `t`.
+    /// The random stream; draw `t` of it chooses token `t` of the response, the prefix counted.
     pub key: StreamKey,
 }
 

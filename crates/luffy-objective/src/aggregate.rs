@@ -30,7 +30,7 @@ impl Aggregate {
             Self::TokenMean => n_tokens,
             Self::SumOverLength => response_len,
         };
-        Scale { divisor, n_tokens }
+        Scale { divisor, n_tokens, n_demonstrated: shape.n_demonstrated.max(1) as f64 }
     }
 }
 
@@ -42,12 +42,13 @@ mod tests {
         let scale = aggregate.scale(&shape);
         assert!((scale.divisor - divisor).abs() < 1e-12, "{aggregate:?}: {}", scale.divisor);
         assert!((scale.n_tokens - shape.n_tokens.max(1) as f64).abs() < 1e-12);
+        assert!((scale.n_demonstrated - shape.n_demonstrated.max(1) as f64).abs() < 1e-12);
     }
 
     #[test]
     fn divisors_are_counts_of_the_whole_update() {
         // Recipe `addition`: 32 prompts, 8 rows each, 24 tokens at most.
-        let shape = StepShape { n_rows: 256, n_tokens: 3000, max_response_len: 24 };
+        let shape = StepShape { n_rows: 256, n_tokens: 3000, n_demonstrated: 400, max_response_len: 24 };
         check(Aggregate::ConstantLength, shape, 24.0 * 256.0);
         check(Aggregate::TokenMean, shape, 3000.0);
         check(Aggregate::SumOverLength, shape, 24.0);
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn an_empty_update_is_divided_by_one() {
-        let shape = StepShape { n_rows: 0, n_tokens: 0, max_response_len: 0 };
+        let shape = StepShape { n_rows: 0, n_tokens: 0, n_demonstrated: 0, max_response_len: 0 };
         check(Aggregate::ConstantLength, shape, 1.0);
         check(Aggregate::TokenMean, shape, 1.0);
         check(Aggregate::SumOverLength, shape, 1.0);

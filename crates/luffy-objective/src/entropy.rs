@@ -33,7 +33,7 @@ mod tests {
         let device = Device::flex();
         let entropy = Tensor::<2>::from_data([[1.0, 2.0, f32::NAN]], &device);
         let learned = Tensor::<2, Bool>::from_data([[true, true, false]], &device);
-        let scale = Scale { divisor: 7.0, n_tokens: 4.0 };
+        let scale = Scale { divisor: 7.0, n_tokens: 4.0, n_demonstrated: 1.0 };
         let bonus = entropy_bonus(0.1, entropy.clone(), learned.clone(), &scale).unwrap();
         // -0.1 * (1 + 2) / 4.
         assert!((bonus.into_scalar::<f32>() + 0.075).abs() < 1e-6);

@@ -58,6 +58,7 @@ impl Objective for MixedPolicyLoss {
             behavior_logprobs: keep(behavior.clone(), demonstrated),
             entropy: keep(entropy.clone(), demonstrated),
             demonstrated: demonstrated.clone(),
+            advantages: advantages.clone(),
         };
         let off_weights = self.shaping.shape(&view);
         let log_weights = log_importance_weights(logprobs.clone(), behavior.clone());

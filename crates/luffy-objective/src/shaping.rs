@@ -119,6 +119,7 @@ mod tests {
             behavior_logprobs: Tensor::full([1, n], -0.25, &device),
             entropy: Tensor::zeros([1, n], &device),
             demonstrated: Tensor::<2, Bool>::full([1, n], true, &device),
+            advantages: Tensor::ones([1, n], &device),
         };
         let shaped = shaping.shape(&tokens);
         let gradients = shaped.clone().sum().backward();

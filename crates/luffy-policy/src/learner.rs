@@ -123,6 +123,20 @@ impl<M: Module + Differentiable> Learner for ReplicaLearner<M> {
         Ok((gradients, metrics))
     }
 
+    fn score(&mut self, rows: &[Row]) -> Vec<Vec<f32>> {
+        let rows: Vec<&Row> = rows.iter().collect();
+        let mut scored = Vec::with_capacity(rows.len());
+        for rows in micro_batches(&rows, self.max_tokens) {
+            let (stats, _) = self.model.trace(&MicroBatch::collate(rows, &self.device));
+            let [_, t] = stats.logprobs.dims();
+            let logprobs: Vec<f32> = stats.logprobs.into_data().iter::<f32>().collect();
+            for (row, logprobs) in rows.iter().zip(logprobs.chunks(t)) {
+                scored.push(logprobs[..row.response.len()].to_vec());
+            }
+        }
+        scored
+    }
+
     fn apply(
         &mut self,
         slot: OptimizerSlot,
@@ -202,6 +216,7 @@ mod tests {
             demonstrated: vec![false; len - 1],
             behavior_logprobs: vec![0.0; len - 1],
             advantages: vec![0.0; len - 1],
+            reference_logprobs: vec![],
         }
     }
 

@@ -1,5 +1,6 @@
 //! The decode loop.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,9 +56,10 @@ impl<D: Decoder> Engine<D> {
     }
 
     fn admit(&self, request: &SampleRequest) -> Result<(), SampleError> {
-        let (prompt_len, max_new_tokens) = (request.prompt.len(), request.max_new_tokens as usize);
+        let prompt_len = request.prompt.len() + request.prefix.len();
+        let max_new_tokens = request.max_new_tokens as usize;
         let context_len = self.decoder.context_len();
-        if prompt_len == 0 {
+        if request.prompt.is_empty() {
             return Err(SampleError::EmptyPrompt);
         }
         if prompt_len + max_new_tokens > context_len {
@@ -69,21 +71,22 @@ impl<D: Decoder> Engine<D> {
     /// Decodes one batch of admitted requests to the end.
     fn decode(&self, requests: &[&SampleRequest]) -> Vec<Result<Trajectory, SampleError>> {
         let mut results: Vec<Option<Result<Trajectory, SampleError>>> = vec![None; requests.len()];
-        let (prompts, prompt_of) = distinct_prompts(requests);
-        let (logits, mut cache) = self.decoder.prefill(&prompts);
+        let (contexts, context_of) = distinct_contexts(requests);
+        let borrowed: Vec<&[u32]> = contexts.iter().map(|context| &**context).collect();
+        let (logits, mut cache) = self.decoder.prefill(&borrowed);
         let mut logits = rows_of(logits);
         // `row_of[slot]` is the cache row (and logits row) that a slot reads.
         let mut slots: Vec<Slot> = (0..requests.len())
             .map(|request| Slot {
                 request,
-                tokens: vec![],
+                tokens: requests[request].prefix.to_vec(),
                 logprobs: vec![],
                 finish: None,
                 text: None,
             })
             .collect();
-        let mut row_of: Vec<u32> = prompt_of;
-        let mut n_rows = prompts.len();
+        let mut row_of: Vec<u32> = context_of;
+        let mut n_rows = contexts.len();
         loop {
             for (slot, row) in slots.iter_mut().zip(&row_of) {
                 if slot.finish.is_none()
@@ -136,7 +139,8 @@ impl<D: Decoder> Engine<D> {
         logits: &[f32],
     ) -> Result<(), SampleError> {
         let position = slot.tokens.len();
-        if position >= request.max_new_tokens as usize {
+        let limit = request.prefix.len() + request.max_new_tokens as usize;
+        if position >= limit {
             slot.finish = Some(FinishReason::Length);
             return Ok(());
         }
@@ -150,7 +154,7 @@ impl<D: Decoder> Engine<D> {
         } else if let Some(text) = text_before_stop(&*self.codec, &slot.tokens, &request.stop) {
             slot.text = Some(text);
             slot.finish = Some(FinishReason::Stop);
-        } else if slot.tokens.len() == request.max_new_tokens as usize {
+        } else if slot.tokens.len() == limit {
             slot.finish = Some(FinishReason::Length);
         }
         Ok(())
@@ -173,9 +177,15 @@ impl<D: Decoder> Engine<D> {
                 FinishReason::Length => &tokens[..],
             })
         });
+        let sampled =
+            Span { len: logprobs.len() as u32, origin: Origin::Sampled { logprobs } };
+        let spans = match requests[request].prefix.len() as u32 {
+            0 => vec![sampled],
+            len => vec![Span { len, origin: Origin::Context }, sampled],
+        };
         results[request] = Some(Ok(Trajectory {
             text,
-            spans: vec![Span { len: tokens.len() as u32, origin: Origin::Sampled { logprobs } }],
+            spans,
             tokens,
             finish,
             key: requests[request].key,
@@ -205,17 +215,26 @@ impl<D: Decoder + Send> Sampler for Engine<D> {
     }
 }
 
-/// The prompts without repetition among neighbours, and for each request which of them it has.
-fn distinct_prompts<'a>(requests: &[&'a SampleRequest]) -> (Vec<&'a [u32]>, Vec<u32>) {
-    let mut prompts: Vec<&[u32]> = Vec::new();
-    let mut prompt_of = Vec::with_capacity(requests.len());
-    for request in requests {
-        if prompts.last() != Some(&&*request.prompt) {
-            prompts.push(&request.prompt);
+/// What the sequences start from, without repetition among neighbours, and for each request which of them it
+/// has.
+fn distinct_contexts<'a>(requests: &[&'a SampleRequest]) -> (Vec<Cow<'a, [u32]>>, Vec<u32>) {
+    let mut contexts: Vec<Cow<'a, [u32]>> = Vec::new();
+    let mut context_of = Vec::with_capacity(requests.len());
+    for (i, request) in requests.iter().enumerate() {
+        let is_repeated = i > 0 && {
+            let before = requests[i - 1];
+            before.prompt == request.prompt && before.prefix == request.prefix
+        };
+        if !is_repeated {
+            contexts.push(if request.prefix.is_empty() {
+                Cow::Borrowed(&*request.prompt)
+            } else {
+                Cow::Owned([&*request.prompt, &*request.prefix].concat())
+            });
         }
-        prompt_of.push(prompts.len() as u32 - 1);
+        context_of.push(contexts.len() as u32 - 1);
     }
-    (prompts, prompt_of)
+    (contexts, context_of)
 }
 
 /// `[R, V]` on the host, by rows.

@@ -86,6 +86,7 @@ impl Trainer {
                 .iter()
                 .map(|prompt| SampleRequest {
                     prompt: Arc::clone(&prompt.tokens),
+                    prefix: [].into(),
                     max_new_tokens: settings.max_response_len,
                     sampling: settings.sampling,
                     stop: [].into(),

@@ -24,9 +24,14 @@ impl StepReport {
         self.values.insert(name.to_owned(), value);
     }
 
-    pub(crate) fn set_means(&mut self, metrics: &Metrics) {
+    /// Sets what is not there yet: the first update of a step speaks for it.
+    pub(crate) fn set_first(&mut self, name: &str, value: f64) {
+        self.values.entry(name.to_owned()).or_insert(value);
+    }
+
+    pub(crate) fn add_means(&mut self, metrics: &Metrics) {
         for (name, value) in metrics.means() {
-            self.set(name, value);
+            self.set_first(name, value);
         }
     }
 

@@ -1,16 +1,16 @@
 //! One step.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use luffy_core::{
-    GradedGroup, Gradients, Group, LearnError, Learner, LearnerState, Method, Metrics, Prompt,
-    Response, Row, SampleError, Sampler, Sampling, TokenRuns, Trajectory, Update, Verdict,
-    Verifier,
+    GradedGroup, Gradients, LearnError, Learner, LearnerState, Method, MethodMemory, Metrics,
+    Progress, Prompt, Row, SampleError, Sampler, Sampling, StepView, TokenRuns, Update, UpdateRow,
+    Verdict, Verifier, Weights,
 };
-use rayon::prelude::*;
 
-use crate::rollout::{RolloutSettings, roll_out};
+use crate::rollout::{Judge, RolloutSettings, roll_out};
 use crate::{Replicas, Schedule, StepReport};
 
 /// What is the same in every step.
@@ -107,6 +107,8 @@ pub enum TrainError {
 pub struct TrainerState {
     /// Weights and optimiser.
     pub learner: LearnerState,
+    /// What the method remembers.
+    pub memory: MethodMemory,
     /// Number of updates applied.
     pub version: u64,
 }
@@ -119,6 +121,9 @@ pub struct Trainer {
     grader: Grader,
     pub(crate) samplers: Replicas<Box<dyn Sampler>>,
     learners: Replicas<Box<dyn Learner>>,
+    /// The weights that training began from, where the method compares with them.
+    reference: Option<Weights>,
+    memory: MethodMemory,
     version: u64,
 }
 
@@ -149,9 +154,20 @@ impl Trainer {
         workers: Workers,
     ) -> Result<Self, TrainError> {
         let samplers = Replicas::new(workers.samplers);
-        let learners = Replicas::new(workers.learners);
-        let mut trainer =
-            Self { settings, method, verifier, grader, samplers, learners, version: 0 };
+        let mut learners = Replicas::new(workers.learners);
+        let reference =
+            method.needs_reference().then(|| learners.first(|learner| learner.weights()));
+        let mut trainer = Self {
+            settings,
+            method,
+            verifier,
+            grader,
+            samplers,
+            learners,
+            reference,
+            memory: MethodMemory::default(),
+            version: 0,
+        };
         trainer.publish()?;
         Ok(trainer)
     }
@@ -164,22 +180,28 @@ impl Trainer {
     pub fn step(&mut self, step: u64, prompts: &[Arc<Prompt>]) -> Result<StepOutcome, TrainError> {
         let mut report = StepReport::default();
         let rollout = self.rollout_settings(step);
-        let groups = roll_out(&mut self.samplers, &*self.method, prompts, &rollout)?;
-        let n_groups = groups.len();
-        let groups = grade(groups, &*self.verifier, &*self.grader);
-        report.set("batch/bad_gold", (n_groups - groups.len()) as f64);
+        let judge = Judge { verifier: &*self.verifier, grader: &*self.grader };
+        let groups = roll_out(&mut self.samplers, &*self.method, &judge, prompts, &rollout)?;
+        report.set("batch/bad_gold", (prompts.len() - groups.len()) as f64);
         let advantages = self.method.advantages(&groups);
         report.describe(&groups, &advantages);
-        let updates = self.method.updates(&groups, &advantages, self.settings.max_response_len);
+        let view = StepView {
+            progress: rollout.progress,
+            groups: &groups,
+            advantages: &advantages,
+            max_response_len: self.settings.max_response_len,
+        };
+        let updates = self.method.updates(&view, &mut self.memory);
         report.set("batch/skipped", f64::from(u8::from(updates.is_empty())));
         let lr = self.settings.schedule.rate(step, self.settings.n_steps);
         report.set("actor/lr", lr);
         let mut n_trained = 0;
-        for update in &updates {
-            n_trained += self.update(update, &groups, lr, &mut report)?;
+        let is_updated = !updates.is_empty();
+        for update in updates {
+            n_trained += self.update(update, lr, &mut report)?;
         }
         report.set("perf/tokens_trained", n_trained as f64);
-        if !updates.is_empty() {
+        if is_updated {
             self.publish()?;
         }
         Ok(StepOutcome { report, graded: GradedStep { groups, advantages } })
@@ -189,6 +211,7 @@ impl Trainer {
     pub fn state(&mut self) -> TrainerState {
         TrainerState {
             learner: self.learners.first(|learner| learner.state()),
+            memory: self.memory.clone(),
             version: self.version,
         }
     }
@@ -199,6 +222,7 @@ impl Trainer {
     /// If it does not fit the model.
     pub fn restore(&mut self, state: &TrainerState) -> Result<(), TrainError> {
         self.learners.first(|learner| learner.restore(&state.learner))?;
+        self.memory = state.memory.clone();
         self.version = state.version;
         self.publish()
     }
@@ -206,7 +230,7 @@ impl Trainer {
     fn rollout_settings(&self, step: u64) -> RolloutSettings {
         RolloutSettings {
             seed: self.settings.seed,
-            step,
+            progress: Progress { step, n_steps: self.settings.n_steps },
             version: self.version,
             sampling: self.settings.sampling,
             max_response_len: self.settings.max_response_len,
@@ -217,17 +241,18 @@ impl Trainer {
     /// One optimiser step: gradients by unit, summed in unit order. Gives the number of tokens trained on.
     fn update(
         &mut self,
-        update: &Update,
-        groups: &[GradedGroup],
+        update: Update,
         lr: f64,
         report: &mut StepReport,
     ) -> Result<u64, TrainError> {
-        let units = self.units(update, groups);
-        let n_tokens = units.iter().flatten().map(|row| row.n_learned() as u64).sum();
-        let scale = update.objective.scale(&update.shape);
+        let Update { rows, objective, slot, lr_factor, shape } = update;
+        let n_tokens = rows.iter().map(|row| row.row.n_learned() as u64).sum();
+        let mut units = units(rows, self.settings.learn_unit_prompts.max(1));
+        self.refer(&mut units)?;
+        let scale = objective.scale(&shape);
         let results = self
             .learners
-            .map(&units, |learner, rows| learner.gradients(rows, &*update.objective, &scale));
+            .map(&units, |learner, rows| learner.gradients(rows, &*objective, &scale));
         let mut gradients = Gradients::default();
         let mut metrics = Metrics::default();
         for result in results {
@@ -235,27 +260,28 @@ impl Trainer {
             gradients.accumulate(unit_gradients);
             metrics.merge(&unit_metrics);
         }
-        let applied = self.learners.first(|learner| learner.apply(update.slot, &gradients, lr))?;
+        let lr = lr * lr_factor;
+        let applied = self.learners.first(|learner| learner.apply(slot, &gradients, lr))?;
         self.version += 1;
         self.share_weights()?;
-        report.set_means(&metrics);
-        report.set("actor/grad_norm", applied.grad_norm);
+        self.method.observe(&metrics, &mut self.memory);
+        report.add_means(&metrics);
+        report.set_first("actor/grad_norm", applied.grad_norm);
         Ok(n_tokens)
     }
 
-    /// The rows of an update, cut by the position of their group in the step.
-    fn units(&self, update: &Update, groups: &[GradedGroup]) -> Vec<Vec<Row>> {
-        let per_unit = self.settings.learn_unit_prompts.max(1);
-        let mut units: Vec<Vec<Row>> = Vec::new();
-        units.resize_with(groups.len().div_ceil(per_unit), Vec::new);
-        for (group, member, advantages) in &update.rows {
-            let graded = &groups[*group as usize].group;
-            let trajectory = &graded.trajectories[*member as usize];
-            let row = Row::new(Arc::clone(&graded.prompt.tokens), trajectory, advantages);
-            units[*group as usize / per_unit].push(row);
+    /// Adds the log-probs of the reference weights to rows, where there are any: the learners hold those
+    /// weights meanwhile.
+    fn refer(&mut self, units: &mut [Vec<Row>]) -> Result<(), LearnError> {
+        let Some(reference) = &self.reference else { return Ok(()) };
+        let weights = self.learners.first(|learner| learner.weights());
+        self.learners.each(|_, learner| learner.set_weights(reference))?;
+        let scored = self.learners.map(units, |learner, rows| learner.score(rows));
+        self.learners.each(|_, learner| learner.set_weights(&weights))?;
+        for (row, logprobs) in units.iter_mut().flatten().zip(scored.into_iter().flatten()) {
+            row.reference_logprobs = logprobs;
         }
-        units.retain(|rows| !rows.is_empty());
-        units
+        Ok(())
     }
 
     /// Gives every other learner the weights of the first.
@@ -278,22 +304,11 @@ impl Trainer {
     }
 }
 
-/// Verdicts and rewards; groups with an unusable gold are left out.
-fn grade(
-    groups: Vec<Group>,
-    verifier: &dyn Verifier,
-    grader: &(dyn Fn(&Verdict) -> Option<f32> + Send + Sync),
-) -> Vec<GradedGroup> {
-    groups
-        .into_par_iter()
-        .filter_map(|group| {
-            let verdict = |trajectory: &Trajectory| {
-                let response = Response { text: &trajectory.text, finish: trajectory.finish };
-                verifier.verify(&group.prompt.task, &response)
-            };
-            let verdicts: Vec<Verdict> = group.trajectories.iter().map(verdict).collect();
-            let rewards: Option<Vec<f32>> = verdicts.iter().map(grader).collect();
-            rewards.map(|rewards| GradedGroup { group, verdicts, rewards })
-        })
-        .collect()
+/// The rows of an update, `per_unit` neighbouring prompts a unit.
+fn units(rows: Vec<UpdateRow>, per_unit: usize) -> Vec<Vec<Row>> {
+    let mut units: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
+    for UpdateRow { group, row } in rows {
+        units.entry(group as usize / per_unit).or_default().push(row);
+    }
+    units.into_values().collect()
 }

@@ -192,6 +192,7 @@ fn answer_unit(
         .filter(|(i, _)| asked[*i].room > 0)
         .map(|(i, sample)| SampleRequest {
             prompt: Arc::clone(&asked[*i].prompt),
+            prefix: [].into(),
             max_new_tokens: asked[*i].room,
             sampling,
             stop: Arc::clone(&stop),

@@ -123,6 +123,7 @@ impl Generator {
         }
         let request = |member| SampleRequest {
             prompt: Arc::clone(&prompt),
+            prefix: [].into(),
             max_new_tokens: self.max_new_tokens.min(room),
             sampling: self.sampling,
             stop: Arc::clone(&self.stop),

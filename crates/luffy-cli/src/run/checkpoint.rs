@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) step: u64,
     /// Updates applied.
     pub(crate) version: u64,
+    /// What the method remembers.
+    pub(crate) memory: luffy_core::MethodMemory,
     /// Optimiser steps by slot.
     pub(crate) optimizer_steps: std::collections::BTreeMap<u32, u64>,
     /// Length of `metrics.jsonl` in bytes.
@@ -35,9 +37,8 @@ pub(crate) struct Progress {
     pub(crate) timing_offset: u64,
     /// Seconds spent so far, over all sessions.
     pub(crate) seconds: f64,
-    /// Of the training prompts; absent in checkpoints of earlier versions.
-    #[serde(default)]
-    pub(crate) data_digest: Option<String>,
+    /// Of the training prompts.
+    pub(crate) data_digest: String,
 }
 
 /// What a run was when it was saved.
@@ -120,6 +121,6 @@ pub(crate) fn load_latest(run_dir: &Path) -> anyhow::Result<Option<Checkpoint>> 
     let weights = luffy_policy::read_weights(&dir.join("hf"))?;
     let optimizer = read_tensors(&dir.join("optimizer.safetensors"))?;
     let learner = LearnerState { weights, optimizer, steps: progress.optimizer_steps.clone() };
-    let version = progress.version;
-    Ok(Some(Checkpoint { progress, state: TrainerState { learner, version } }))
+    let (version, memory) = (progress.version, progress.memory.clone());
+    Ok(Some(Checkpoint { progress, state: TrainerState { learner, memory, version } }))
 }

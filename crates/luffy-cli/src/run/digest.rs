@@ -38,7 +38,7 @@ pub(super) fn digest(prompts: &[Arc<Prompt>]) -> String {
 
 /// Refuses to go on with other training data than the checkpoint was made with.
 pub(super) fn check_data(progress: &Progress, digest: &str, dir: &Path) -> anyhow::Result<()> {
-    if progress.data_digest.as_ref().is_none_or(|stored| stored == digest) {
+    if progress.data_digest == digest {
         return Ok(());
     }
     let hf = dir.join(format!("checkpoints/step-{:06}/hf", progress.step));

@@ -229,11 +229,12 @@ impl Loop<'_> {
             schema: 1,
             step: done,
             version: state.version,
+            memory: state.memory.clone(),
             optimizer_steps: state.learner.steps.clone(),
             metrics_offset: self.metrics.offset(),
             timing_offset: self.timing.offset(),
             seconds: self.seconds(),
-            data_digest: Some(self.assembly.data_digest.clone()),
+            data_digest: self.assembly.data_digest.clone(),
         };
         let model = (&self.assembly.model_config, self.assembly.model_dir.as_path());
         let checkpoint = Checkpoint { progress, state };

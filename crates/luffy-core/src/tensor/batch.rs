@@ -25,6 +25,9 @@ pub struct MicroBatch {
     pub behavior_logprobs: Tensor<2>,
     /// Advantages, `[B, T]`; 0 on padding.
     pub advantages: Tensor<2>,
+    /// Log-probs in nats under a frozen reference policy, `[B, T]`, 0 on padding; `None` where a row lacks
+    /// them.
+    pub reference_logprobs: Option<Tensor<2>>,
 }
 
 impl MicroBatch {
@@ -45,6 +48,8 @@ impl MicroBatch {
         let mut demonstrated = vec![false; b * t];
         let mut behavior = vec![0_f32; b * t];
         let mut advantages = vec![0_f32; b * t];
+        let has_reference = rows.iter().all(|row| !row.reference_logprobs.is_empty());
+        let mut reference = has_reference.then(|| vec![0_f32; b * t]);
         for (i, row) in rows.iter().enumerate() {
             let (p, n) = (row.prompt.len(), row.response.len());
             assert!(p > 0, "a row needs a prompt");
@@ -70,7 +75,10 @@ impl MicroBatch {
             mask[at.clone()].copy_from_slice(&row.mask);
             demonstrated[at.clone()].copy_from_slice(&row.demonstrated);
             behavior[at.clone()].copy_from_slice(&row.behavior_logprobs);
-            advantages[at].copy_from_slice(&row.advantages);
+            advantages[at.clone()].copy_from_slice(&row.advantages);
+            if let Some(reference) = &mut reference {
+                reference[at].copy_from_slice(&row.reference_logprobs);
+            }
         }
         Self {
             tokens: Tensor::from_data(TensorData::new(tokens, [b, s]), device),
@@ -80,6 +88,8 @@ impl MicroBatch {
             demonstrated: Tensor::from_data(TensorData::new(demonstrated, [b, t]), device),
             behavior_logprobs: Tensor::from_data(TensorData::new(behavior, [b, t]), device),
             advantages: Tensor::from_data(TensorData::new(advantages, [b, t]), device),
+            reference_logprobs: reference
+                .map(|values| Tensor::from_data(TensorData::new(values, [b, t]), device)),
         }
     }
 }

@@ -78,6 +78,9 @@ pub trait Learner: Send {
         scale: &Scale,
     ) -> Result<(Gradients, Metrics), LearnError>;
 
+    /// Log-prob of each response token of each row in nats, under the present weights and without gradient.
+    fn score(&mut self, rows: &[Row]) -> Vec<Vec<f32>>;
+
     /// One optimiser step.
     ///
     /// # Errors

@@ -15,5 +15,5 @@ pub use objective::{
 };
 pub use policy::{Cotangents, Decoder, Differentiable, Policy, TokenStats};
 pub use sampler::Sampler;
-pub use update::{Method, Update};
+pub use update::{Method, StepView, Update, UpdateRow};
 pub use weights::{Gradients, HostTensor, NamedTensor, Weights};

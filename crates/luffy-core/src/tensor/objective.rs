@@ -43,12 +43,14 @@ impl Metrics {
 }
 
 /// Counts over all rows of an update, taken before any cut into micro-batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StepShape {
     /// Rows planned for the update, those without signal included.
     pub n_rows: u64,
     /// Response tokens that are learned from.
     pub n_tokens: u64,
+    /// Those of them that are demonstrated.
+    pub n_demonstrated: u64,
     /// Most tokens a response may have.
     pub max_response_len: u32,
 }
@@ -61,6 +63,8 @@ pub struct Scale {
     pub divisor: f64,
     /// Divides the regularisers: the number of learned tokens of the update, at least 1.
     pub n_tokens: f64,
+    /// Divides supervised terms: the number of learned demonstrated tokens of the update, at least 1.
+    pub n_demonstrated: f64,
 }
 
 /// What a shaping function may look at.
@@ -74,6 +78,8 @@ pub struct TokenView {
     pub entropy: Tensor<2>,
     /// Which tokens come from a demonstration, `[B, T]`.
     pub demonstrated: Tensor<2, Bool>,
+    /// Advantages, `[B, T]`; a weight may depend on their sign.
+    pub advantages: Tensor<2>,
 }
 
 /// Turns what is known of a token into the weight that multiplies its advantage.

@@ -118,7 +118,7 @@ fn demonstrated_tokens_are_never_clipped() {
     for (weight, advantage) in [(20.0_f32, 1.0_f32), (0.1, -1.0)] {
         let mut row = ScoredRow::new(advantage, &[demonstrated(-0.1), sampled(-1.0, -1.0)]);
         row.row.behavior_logprobs[0] = -0.1 - weight.ln();
-        let scale = Scale { divisor: 1.0, n_tokens: 2.0 };
+        let scale = Scale { divisor: 1.0, n_tokens: 2.0, n_demonstrated: 1.0 };
         let got = evaluate(&luffy(PPO), &[row], &scale, 0.0);
         let (w, a) = (f64::from(weight), f64::from(advantage));
         assert_close(got.loss, -a * (w / (w + 0.1) + 1.0), "loss");
@@ -135,7 +135,7 @@ fn demonstrated_tokens_are_never_clipped() {
 fn a_weight_that_overflows_is_shaped_without_nan() {
     let mut row = ScoredRow::new(1.0, &[demonstrated(-0.1)]);
     row.row.behavior_logprobs[0] = -200.0;
-    let scale = Scale { divisor: 1.0, n_tokens: 1.0 };
+    let scale = Scale { divisor: 1.0, n_tokens: 1.0, n_demonstrated: 1.0 };
     for clip in [Clip::None, PPO] {
         let got = evaluate(&luffy(clip), std::slice::from_ref(&row), &scale, 0.0);
         assert_close(got.loss, -1.0, "loss");
@@ -188,7 +188,7 @@ fn nothing_learned_gives_zero_and_no_metric() {
 #[test]
 fn a_diverged_token_is_reported_and_not_hidden() {
     let rows = [ScoredRow::new(1.0, &[demonstrated(f32::NAN)])];
-    let scale = Scale { divisor: 1.0, n_tokens: 1.0 };
+    let scale = Scale { divisor: 1.0, n_tokens: 1.0, n_demonstrated: 1.0 };
     assert!(evaluate(&luffy(Clip::None), &rows, &scale, 0.0).loss.is_nan());
 }
 
@@ -289,6 +289,7 @@ fn logits_get_the_gradient_of_the_paper() {
             demonstrated: vec![true],
             behavior_logprobs: vec![0.0],
             advantages: vec![advantage],
+            reference_logprobs: vec![],
         };
         let batch = MicroBatch::collate(&[&row], &device);
         let place = Tensor::<2, Int>::from_data([[target]], &device);
@@ -298,7 +299,7 @@ fn logits_get_the_gradient_of_the_paper() {
             logprobs: logprobs.gather(1, place),
             entropy: Tensor::zeros([1, 1], &device),
         };
-        let scale = Scale { divisor: 1.0, n_tokens: 1.0 };
+        let scale = Scale { divisor: 1.0, n_tokens: 1.0, n_demonstrated: 1.0 };
         let gradients = luffy(PPO).loss(stats, &batch, &scale).loss.backward();
         let gradient = logits.grad(&gradients).expect("the loss depends on the logits");
         let p = probs[target as usize];

@@ -31,6 +31,7 @@ impl ScoredRow {
                 demonstrated: tokens.iter().map(|token| token.is_demonstrated).collect(),
                 behavior_logprobs: tokens.iter().map(|token| token.behavior).collect(),
                 advantages: vec![advantage; tokens.len()],
+                reference_logprobs: vec![],
             },
             logprobs: tokens.iter().map(|token| token.logprob).collect(),
             entropy: tokens.iter().map(|token| token.entropy).collect(),
@@ -54,6 +55,7 @@ pub(crate) fn shape_of(rows: &[ScoredRow]) -> StepShape {
     StepShape {
         n_rows: rows.len() as u64,
         n_tokens: rows.iter().map(|row| row.row.n_learned() as u64).sum(),
+        n_demonstrated: rows.iter().map(|row| row.row.n_demonstrated() as u64).sum(),
         max_response_len: 16,
     }
 }

@@ -40,6 +40,7 @@ pub(crate) fn row(prompt: &[u32], response: &[u32]) -> Row {
         demonstrated: vec![true; n],
         behavior_logprobs: vec![0.0; n],
         advantages: vec![1.0; n],
+        reference_logprobs: vec![],
     }
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct Likelihood {
 impl Objective for Likelihood {
     fn scale(&self, shape: &StepShape) -> Scale {
         let n = shape.n_tokens as f64;
-        Scale { divisor: n, n_tokens: n }
+        Scale { divisor: n, n_tokens: n, n_demonstrated: n }
     }
 
     fn loss(&self, stats: TokenStats, batch: &MicroBatch, scale: &Scale) -> LossOutput {
@@ -72,5 +73,9 @@ impl Objective for Likelihood {
 }
 
 pub(crate) fn scale(n_tokens: usize) -> Scale {
-    Scale { divisor: n_tokens as f64, n_tokens: n_tokens as f64 }
+    Scale {
+        divisor: n_tokens as f64,
+        n_tokens: n_tokens as f64,
+        n_demonstrated: n_tokens as f64,
+    }
 }

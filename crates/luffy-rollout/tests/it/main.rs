@@ -96,6 +96,7 @@ fn engine(decoder: Historian, max_rows: usize) -> Engine<Historian> {
 fn request(prompt: &[u32], member: u32, max_new_tokens: u32) -> SampleRequest {
     SampleRequest {
         prompt: prompt.into(),
+        prefix: [].into(),
         max_new_tokens,
         sampling: Sampling::temperature(1.0),
         stop: [].into(),

@@ -8,7 +8,7 @@ use luffy_core::{
 };
 
 use super::{n_learned, pick};
-use crate::{GroupRelative, MixedPolicyLoss};
+use crate::{Advantages, MixedPolicyLoss};
 
 /// LUFFY, mixed-policy GRPO and GRPO: one group per prompt, one update per step.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(super) struct GroupMethod {
     /// How many of them are demonstrations where the prompt has that many.
     pub(super) n_demonstrations: u32,
     /// How rewards become advantages.
-    pub(super) estimator: GroupRelative,
+    pub(super) estimator: Advantages,
     /// The loss.
     pub(super) objective: Arc<MixedPolicyLoss>,
 }
@@ -64,7 +64,7 @@ impl Method for GroupMethod {
         let keep_all = self.objective.entropy_coefficient.abs() > 0.0;
         let mut rows = Vec::new();
         let mut n_tokens = 0;
-        let mut n_demonstrated = 0;
+        let n_demonstrated = 0;
         let mut rest = advantages;
         for (group_idx, group) in (0_u32..).zip(groups) {
             let (own, others) = rest.split_at(group.group.trajectories.len());

@@ -11,7 +11,7 @@ use luffy_core::{Method, Origin, Shaping, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdvantageScale, Aggregate, Baseline, Clip, GroupRelative, Identity, MixedPolicyLoss,
+    AdvantageScale, Advantages, Aggregate, Baseline, Clip, Identity, MixedPolicyLoss,
     Regularized,
 };
 use group::GroupMethod;
@@ -262,24 +262,24 @@ impl MethodConfig {
             Self::Luffy(config) => Arc::new(GroupMethod {
                 group_size: config.group_size,
                 n_demonstrations: config.demonstrations,
-                estimator: GroupRelative { baseline: config.baseline, scale: config.scale },
+                estimator: Advantages { baseline: config.baseline, scale: config.scale, ..Advantages::default() },
                 objective: Arc::new(MixedPolicyLoss {
-                    shaping: Arc::new(Regularized { gamma: config.gamma }),
                     clip: config.clip,
                     aggregate: config.aggregate,
                     entropy_coefficient: config.entropy_coefficient,
+                    ..MixedPolicyLoss::new(Arc::new(Regularized { gamma: config.gamma }))
                 }),
             }),
             Self::Mixed(config) => Arc::new(GroupMethod {
                 group_size: config.group_size,
                 n_demonstrations: config.demonstrations,
-                estimator: GroupRelative { baseline: config.baseline, scale: config.scale },
+                estimator: Advantages { baseline: config.baseline, scale: config.scale, ..Advantages::default() },
                 objective: unshaped(config.clip, config.aggregate, config.entropy_coefficient),
             }),
             Self::Grpo(config) => Arc::new(GroupMethod {
                 group_size: config.group_size,
                 n_demonstrations: 0,
-                estimator: GroupRelative { baseline: Baseline::WholeGroup, scale: config.scale },
+                estimator: Advantages { baseline: Baseline::WholeGroup, scale: config.scale, ..Advantages::default() },
                 objective: unshaped(config.clip, config.aggregate, config.entropy_coefficient),
             }),
             Self::Sft(SftConfig {}) => Arc::new(Supervised { only_rewarded: false }),
@@ -290,7 +290,7 @@ impl MethodConfig {
 
 fn unshaped(clip: Clip, aggregate: Aggregate, entropy_coefficient: f64) -> Arc<MixedPolicyLoss> {
     let shaping: Arc<dyn Shaping> = Arc::new(Identity);
-    Arc::new(MixedPolicyLoss { shaping, clip, aggregate, entropy_coefficient })
+    Arc::new(MixedPolicyLoss { clip, aggregate, entropy_coefficient, ..MixedPolicyLoss::new(shaping) })
 }
 
 /// The position of the first demonstration for a draw in `[0, 1)`; `None` if there is none.

@@ -8,7 +8,7 @@ use luffy_core::{
 };
 
 use super::{n_learned, pick};
-use crate::SftLoss;
+use crate::SupervisedLoss;
 
 /// Supervised fine-tuning on one demonstration per prompt.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl Method for Supervised {
         });
         let mut rows = Vec::new();
         let mut n_tokens = 0;
-        let mut n_demonstrated = 0;
+        let n_demonstrated = 0;
         for ((group_idx, trajectory), advantage) in members.zip(advantages) {
             if !advantage.is_zero() {
                 n_tokens += n_learned(trajectory);
@@ -66,7 +66,7 @@ impl Method for Supervised {
             return Vec::new();
         }
         let shape = StepShape { n_rows: n_rows as u64, n_tokens, n_demonstrated, max_response_len };
-        vec![Update { rows, objective: Arc::new(SftLoss), slot: OptimizerSlot(0), lr_factor: 1.0, shape }]
+        vec![Update { rows, objective: Arc::new(SupervisedLoss::default()), slot: OptimizerSlot(0), lr_factor: 1.0, shape }]
     }
 }
 

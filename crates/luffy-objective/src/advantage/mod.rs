@@ -170,3 +170,6 @@ fn n_learned(trajectory: &Trajectory) -> f64 {
     let learned = trajectory.spans.iter().filter(|span| !matches!(span.origin, Origin::Context));
     learned.map(|span| f64::from(span.len)).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,7 @@ use luffy_objective::{
 use crate::scored::{ScoredRow, Token, assert_close, evaluate, shape_of};
 
 fn luffy(clip: Clip) -> MixedPolicyLoss {
-    MixedPolicyLoss {
-        clip,
-        ..MixedPolicyLoss::new(Arc::new(Regularized { gamma: 0.1 }))
-    }
+    MixedPolicyLoss { clip, ..MixedPolicyLoss::new(Arc::new(Regularized { gamma: 0.1 })) }
 }
 
 const REFERENCE: Aggregate = Aggregate::Reference { devices: 1, micro_batches: 1 };

@@ -6,3 +6,4 @@ mod invariance;
 mod methods;
 mod precise;
 mod scored;
+mod terms;

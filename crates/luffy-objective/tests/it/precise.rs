@@ -139,30 +139,36 @@ pub(crate) fn assert_same(got: f64, expected: f64, what: &str) {
 /// Checks the gradients of a loss without stop-gradients against central differences of the loss itself.
 #[track_caller]
 pub(crate) fn check_differences(objective: &dyn Objective, rows: &Rows) {
-    const STEP: f64 = 1e-5;
     let scale = objective.scale(&shape_of(rows));
     let got = evaluate(objective, rows, &scale, f64::NAN);
-    let streams: [(&Vec<Vec<f64>>, fn(&mut Token) -> &mut f64); 2] = [
-        (&got.gradient, |token| &mut token.logprob),
-        (&got.entropy_gradient, |token| &mut token.entropy),
-    ];
-    for (gradient, stream) in streams {
-        for i in 0..rows.len() {
-            for j in 0..rows[i].len() {
-                let at = |step: f64| {
-                    let mut moved = rows.clone();
-                    *stream(&mut moved[i][j]) += step;
-                    evaluate(objective, &moved, &scale, 0.0).loss
-                };
-                let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-                // The error of a central difference is of the order of STEP^2.
-                let error = (gradient[i][j] - expected).abs();
-                assert!(
-                    error <= 1e-8 * (1.0 + expected.abs()),
-                    "{objective:?}, token {j} of row {i}: {} is not {expected}",
-                    gradient[i][j]
-                );
-            }
+    check_stream(objective, rows, &got.gradient, |token| &mut token.logprob);
+    check_stream(objective, rows, &got.entropy_gradient, |token| &mut token.entropy);
+}
+
+#[track_caller]
+fn check_stream(
+    objective: &dyn Objective,
+    rows: &Rows,
+    gradient: &[Vec<f64>],
+    stream: fn(&mut Token) -> &mut f64,
+) {
+    const STEP: f64 = 1e-5;
+    let scale = objective.scale(&shape_of(rows));
+    for i in 0..rows.len() {
+        for j in 0..rows[i].len() {
+            let at = |step: f64| {
+                let mut moved = rows.clone();
+                *stream(&mut moved[i][j]) += step;
+                evaluate(objective, &moved, &scale, 0.0).loss
+            };
+            let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            // The error of a central difference is of the order of STEP^2.
+            let error = (gradient[i][j] - expected).abs();
+            assert!(
+                error <= 1e-8 * (1.0 + expected.abs()),
+                "{objective:?}, token {j} of row {i}: {} is not {expected}",
+                gradient[i][j]
+            );
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::compare;
 use crate::config::{self, RECIPES, RunConfig, Sources};
 use crate::exit::{Code, WithCode};
 use crate::generate::whole;
+use crate::progress::Show;
 use crate::run::{self, RunOptions};
 use crate::{stdout, table};
 
@@ -227,7 +228,8 @@ fn options() -> anyhow::Result<RunOptions> {
         say("interrupted: finishing the step and saving; interrupt again to stop at once");
     })
     .context("cannot listen for interrupts")?;
-    Ok(RunOptions { interrupted, bar: wants_bar(), command: std::env::args().collect() })
+    let show = if wants_bar() { Show::Bar } else { Show::Lines };
+    Ok(RunOptions { interrupted, show, command: std::env::args().collect() })
 }
 
 /// Whether a person watches stderr.

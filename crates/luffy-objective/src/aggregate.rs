@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn divisors_are_counts_of_the_whole_update() {
         // Recipe `addition`: 32 prompts, 8 rows each, 24 tokens at most.
-        let shape = StepShape { n_rows: 256, n_tokens: 3000, n_demonstrated: 400, max_response_len: 24 };
+        let shape =
+            StepShape { n_rows: 256, n_tokens: 3000, n_demonstrated: 400, max_response_len: 24 };
         check(Aggregate::ConstantLength, shape, 24.0 * 256.0);
         check(Aggregate::TokenMean, shape, 3000.0);
         check(Aggregate::SumOverLength, shape, 24.0);

@@ -12,7 +12,7 @@ use luffy_core::{
 use luffy_objective::MethodConfig;
 use luffy_policy::{Bigram, ReplicaLearner};
 use luffy_rollout::Engine;
-use luffy_trainer::{Decay, Schedule, Trainer, TrainerSettings, Workers};
+use luffy_trainer::{Decay, Schedule, StepReport, Trainer, TrainerSettings, TrainerState, Workers};
 
 const VOCABULARY: usize = 8;
 const END: u32 = 7;
@@ -71,6 +71,10 @@ fn prompt(index: u64) -> Arc<Prompt> {
 }
 
 fn trainer(method: &str, replicas: usize) -> Trainer {
+    trainer_of(&MethodConfig::by_name(method).expect("a method"), replicas)
+}
+
+fn trainer_of(method: &MethodConfig, replicas: usize) -> Trainer {
     let device = device();
     let model = Bigram::new(VOCABULARY, &device);
     let adamw = AdamWSettings { weight_decay: 0.0, ..AdamWSettings::default() };
@@ -89,7 +93,7 @@ fn trainer(method: &str, replicas: usize) -> Trainer {
         sample_unit_prompts: 1,
         learn_unit_prompts: 1,
     };
-    let method = MethodConfig::by_name(method).expect("a method").build();
+    let method = method.build();
     let grader = Arc::new(|verdict: &Verdict| {
         Some(if verdict.outcome() == Outcome::Correct { 1.0 } else { 0.0 })
     });
@@ -137,4 +141,68 @@ fn two_replicas_learn_the_same_to_the_last_bit() {
     let (one, two) = (learn("luffy", 1), learn("luffy", 2));
     assert_eq!(one.0.to_bits(), two.0.to_bits());
     assert_eq!(one.2.to_bits(), two.2.to_bits());
+}
+
+/// Settings under which every path of every method is taken within a few steps of the toy.
+fn all_methods() -> Vec<MethodConfig> {
+    let lines = [
+        "name = 'relift'\nsft-batch = 6",
+        "name = 'sft-then-rl'\nsft-steps = 3",
+        "name = 'uft'\nprefix = { slices = { slices = 4, steps = 6 } }",
+        "name = 'luffy'\nprefix = { random = { min = 0.0, max = 1.0 } }",
+        "name = 'luffy'\nkl-coefficient = 0.1\nmini-batches = 2\nepochs = 2",
+        "name = 'luffy'\nentropy-coefficient = 0.01\n\
+         entropy-control = { adaptive = { target = 1.0, lr = 0.01 } }",
+    ];
+    let special = lines.iter().map(|toml| toml::from_str(toml).expect("settings of a method"));
+    MethodConfig::all().into_iter().chain(special).collect()
+}
+
+/// Six steps: the state after each, and what was reported.
+fn run(trainer: &mut Trainer, steps: std::ops::Range<u64>) -> Vec<(TrainerState, StepReport)> {
+    let prompts: Vec<_> = (0..4).map(prompt).collect();
+    steps
+        .map(|step| {
+            let outcome = trainer.step(step, &prompts).expect("a step");
+            (trainer.state(), outcome.report)
+        })
+        .collect()
+}
+
+#[test]
+fn every_method_gives_the_same_bytes_with_any_replicas_and_after_a_restart() {
+    for method in all_methods() {
+        let whole = run(&mut trainer_of(&method, 1), 0..6);
+        let two = run(&mut trainer_of(&method, 2), 0..6);
+        assert_eq!(whole, two, "{method:?}");
+        let mut resumed = trainer_of(&method, 1);
+        // As a checkpoint keeps it: what the method remembers goes through text.
+        let mut state = whole[2].0.clone();
+        let memory = serde_json::to_string(&state.memory).expect("plain data");
+        state.memory = serde_json::from_str(&memory).expect("plain data");
+        resumed.restore(&state).expect("the state fits");
+        assert_eq!(run(&mut resumed, 3..6), whole[3..], "{method:?}");
+    }
+}
+
+#[test]
+fn every_method_with_demonstrations_learns_from_them() {
+    // The steps of the demonstration: prompt, 2, 4, 6, end.
+    let demonstrated: [(usize, usize); 4] = [(0, 2), (2, 4), (4, 6), (6, 7)];
+    for method in all_methods() {
+        let name = method.name();
+        if matches!(name, "grpo" | "dr-grpo" | "dapo") {
+            continue;
+        }
+        let mut trainer = trainer_of(&method, 1);
+        let states = run(&mut trainer, 0..6);
+        let weights = |state: &TrainerState| {
+            let (_, table) = state.learner.weights.iter().next().expect("a bigram has one table");
+            demonstrated.map(|(from, to)| table.values[from * VOCABULARY + to])
+        };
+        let (first, last) = (weights(&states[0].0), weights(&states[5].0));
+        for (before, after) in first.iter().zip(last) {
+            assert!(after > *before, "{method:?}: {before} to {after}");
+        }
+    }
 }

@@ -97,7 +97,8 @@ impl Inputs {
             TokenStats { logprobs: logprobs.clone(), entropy: Tensor::zeros([b, t], &device) };
         let n_tokens =
             self.learned.iter().flatten().filter(|learned| **learned > 0.5).count() as u64;
-        let shape = StepShape { n_rows: b as u64, n_tokens, n_demonstrated: 0, max_response_len: t as u32 };
+        let shape =
+            StepShape { n_rows: b as u64, n_tokens, n_demonstrated: 0, max_response_len: t as u32 };
         let scale = objective.scale(&shape);
         let LossOutput { loss, metrics } = objective.loss(stats, &batch, &scale);
         let gradients = loss.backward();

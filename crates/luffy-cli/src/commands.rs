@@ -48,6 +48,8 @@ enum Command {
     Generate(crate::generate::GenerateArgs),
     /// Measure a model on benchmarks: avg@k, pass@k, maj@k.
     Eval(crate::eval::EvalArgs),
+    /// Run the paper's arms at small scale and report what of it shows.
+    Reproduce(crate::reproduce::ReproduceArgs),
     /// List the built-in recipes, or print one.
     Recipes {
         /// The recipe to print.
@@ -128,6 +130,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::Score(args) => crate::score::score(&args, wants_bar()),
         Command::Generate(args) => crate::generate::generate(&args, wants_bar()),
         Command::Eval(args) => crate::eval::eval(&args, wants_bar()),
+        Command::Reproduce(args) => {
+            let workers = resolve_replicas(args.workers());
+            crate::reproduce::reproduce(&args, workers, &options()?, &say)
+        }
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
         Command::MeasureMemory(args) => crate::measure::measure(&args),

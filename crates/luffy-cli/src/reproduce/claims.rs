@@ -1,0 +1,183 @@
+//! What of a paper shows: rules that turn figures into verdicts, so that no sentence says more than they do.
+
+use super::plan::{Claim, Measure, Plan, Set};
+use super::results::{ArmRuns, Run, Series, mean_between};
+use crate::paired::{Difference, accuracy_difference, figure_difference, sign_test};
+
+/// Keys the resampling, so that the same runs give the same report.
+const BOOTSTRAP_SEED: u64 = 0;
+
+/// A p-value of the sign test below this counts.
+const SIGNIFICANT: f64 = 0.05;
+
+/// Whether a claim holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// There is nothing to judge by.
+    Untested,
+    /// The difference has the sign that was claimed, and it is certain enough.
+    Appears,
+    /// The sign that was claimed, and every interval without 0, but too few pairs for the sign test.
+    Leans,
+    /// 0 is not excluded.
+    NotSeen,
+    /// The difference has the other sign, and it is certain enough.
+    Reversed,
+}
+
+/// A claim judged on one set.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Finding {
+    pub(super) verdict: Verdict,
+    /// Means of the two arms over the common seeds; for take-off the medians, where a run that never takes
+    /// off counts as later than any.
+    pub(super) more: Option<f64>,
+    pub(super) less: Option<f64>,
+    /// The difference, except for take-off.
+    pub(super) difference: Option<Difference>,
+    /// Seeds in which the first arm has more, seeds in which it has less.
+    pub(super) signs: (u64, u64),
+}
+
+impl Finding {
+    /// Seeds that both arms have.
+    pub(super) fn n_pairs(&self, runs: &[(&Run, &Run)]) -> usize {
+        self.difference.map_or(runs.len(), |difference| difference.n_pairs)
+    }
+
+    /// Of the sign test over seeds.
+    pub(super) fn p_value(&self) -> f64 {
+        sign_test(self.signs.0, self.signs.1)
+    }
+}
+
+/// The runs of two arms that have the same seed.
+pub(super) fn pairs<'a>(more: &'a ArmRuns, less: &'a ArmRuns) -> Vec<(&'a Run, &'a Run)> {
+    more.runs.iter().filter_map(|run| Some((run, less.seed(run.seed)?))).collect()
+}
+
+/// Whether a claim is looked for on a set.
+pub(super) fn concerns(claim: &Claim, set: &Set) -> bool {
+    claim.sets.is_empty() || claim.sets.contains(&set.name)
+}
+
+/// Judges a claim by the runs that both arms have.
+///
+/// Accuracy: the interval over seeds and problems excludes 0. Anything else: the interval over seeds
+/// excludes 0 and the two-sided sign test over seeds is below 0.05, for which six seeds are needed; with
+/// fewer it can only lean. Take-off has the sign test alone.
+pub(super) fn judge(claim: &Claim, pairs: &[(&Run, &Run)]) -> Finding {
+    match claim.measure {
+        Measure::Accuracy => {
+            let (more, less): (Vec<_>, Vec<_>) = pairs
+                .iter()
+                .map(|(a, b)| (a.outcomes(&claim.levels), b.outcomes(&claim.levels)))
+                .unzip();
+            let of = |run: &Run| share(&run.outcomes(&claim.levels));
+            let signs = signs(pairs.iter().filter_map(|(a, b)| Some(of(a)? - of(b)?)));
+            let difference = accuracy_difference(&more, &less, BOOTSTRAP_SEED);
+            let verdict = difference.map_or(Verdict::Untested, |d| match () {
+                () if !d.excludes_zero() => Verdict::NotSeen,
+                () if d.mean > 0.0 => Verdict::Appears,
+                () => Verdict::Reversed,
+            });
+            let mean = |of_arm: &[crate::paired::Outcomes]| {
+                crate::stats::mean(&of_arm.iter().filter_map(share).collect::<Vec<_>>())
+            };
+            Finding { verdict, more: mean(&more), less: mean(&less), difference, signs }
+        }
+        Measure::TakeOff => take_off(pairs),
+        Measure::Entropy
+        | Measure::Length
+        | Measure::Similarity
+        | Measure::DemonstrationProbability => {
+            let values: Vec<(f64, f64)> = pairs
+                .iter()
+                .filter_map(|(a, b)| Some((figure(claim, a)?, figure(claim, b)?)))
+                .collect();
+            let signs = signs(values.iter().map(|(a, b)| a - b));
+            let difference = figure_difference(&values, BOOTSTRAP_SEED);
+            let verdict = difference.map_or(Verdict::Untested, |d| {
+                let is_certain = sign_test(signs.0, signs.1) < SIGNIFICANT;
+                match () {
+                    () if !d.excludes_zero() => Verdict::NotSeen,
+                    () if !is_certain && d.mean > 0.0 => Verdict::Leans,
+                    () if !is_certain => Verdict::NotSeen,
+                    () if d.mean > 0.0 => Verdict::Appears,
+                    () => Verdict::Reversed,
+                }
+            });
+            let mean = |of: fn(&(f64, f64)) -> f64| {
+                crate::stats::mean(&values.iter().map(of).collect::<Vec<_>>())
+            };
+            Finding { verdict, more: mean(|v| v.0), less: mean(|v| v.1), difference, signs }
+        }
+    }
+}
+
+/// The figure of a run that a claim is about, other than accuracy and take-off.
+fn figure(claim: &Claim, run: &Run) -> Option<f64> {
+    let (first, last) = claim.steps.unwrap_or((1, u64::MAX));
+    let curves = &run.curves;
+    let end = |series: &Series| series.last().map(|(_, value)| *value);
+    match claim.measure {
+        Measure::Entropy => mean_between(&curves.entropy, first, last),
+        Measure::DemonstrationProbability => {
+            mean_between(&curves.demonstration_probability, first, last)
+        }
+        Measure::Length => end(&curves.greedy_length),
+        Measure::Similarity => end(&curves.similarity),
+        Measure::Accuracy | Measure::TakeOff => None,
+    }
+}
+
+/// `more` means later: a claim that shaping takes off earlier names the unshaped arm first.
+fn take_off(pairs: &[(&Run, &Run)]) -> Finding {
+    let step = |run: &Run| run.summary.hard_takeoff_step.map_or(f64::INFINITY, |step| step as f64);
+    let values: Vec<(f64, f64)> = pairs.iter().map(|(a, b)| (step(a), step(b))).collect();
+    let n = |of: fn(&(f64, f64)) -> bool| values.iter().filter(|pair| of(pair)).count() as u64;
+    let signs = (n(|(a, b)| a > b), n(|(a, b)| a < b));
+    let verdict = match signs {
+        _ if values.is_empty() => Verdict::Untested,
+        (later, earlier) if sign_test(later, earlier) < SIGNIFICANT => {
+            if later > earlier { Verdict::Appears } else { Verdict::Reversed }
+        }
+        (later, 0) if later > 0 => Verdict::Leans,
+        _ => Verdict::NotSeen,
+    };
+    let median = |of: fn(&(f64, f64)) -> f64| median(values.iter().map(of).collect());
+    Finding { verdict, more: median(|v| v.0), less: median(|v| v.1), difference: None, signs }
+}
+
+/// The middle value, the upper of two.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn signs(differences: impl Iterator<Item = f64>) -> (u64, u64) {
+    differences.fold((0, 0), |(above, below), difference| {
+        (above + u64::from(difference > 0.0), below + u64::from(difference < 0.0))
+    })
+}
+
+/// Mean over levels of the share solved.
+fn share(outcomes: &crate::paired::Outcomes) -> Option<f64> {
+    let shares = outcomes.iter().map(|solved| {
+        let n_solved = solved.iter().filter(|solved| **solved).count();
+        n_solved as f64 / solved.len().max(1) as f64
+    });
+    crate::stats::mean(&shares.collect::<Vec<_>>())
+}
+
+/// The claims of the plan that concern a set, in order.
+pub(super) fn of_set<'a>(plan: &'a Plan, set: &'a Set) -> impl Iterator<Item = &'a Claim> {
+    plan.claims.iter().filter(move |claim| concerns(claim, set))
+}
+
+/// Difference in accuracy over all levels between two arms.
+pub(super) fn against(pairs: &[(&Run, &Run)]) -> Option<Difference> {
+    let (a, b): (Vec<_>, Vec<_>) =
+        pairs.iter().map(|(a, b)| (a.outcomes(&[]), b.outcomes(&[]))).unzip();
+    accuracy_difference(&a, &b, BOOTSTRAP_SEED)
+}

@@ -15,7 +15,7 @@ use luffy_core::{
     Prompt, Purpose, Reason, Row, Shaping, Span, StepShape, StreamKey, Task, TokenRuns, TokenStats,
     TokenView, Trajectory, Verdict,
 };
-use luffy_objective::{Aggregate, Clip, GroupRelative, MixedPolicyLoss, Regularized};
+use luffy_objective::{Advantages, Clip, MixedPolicyLoss, Regularized};
 
 /// Rows and response tokens.
 const SIZES: [(usize, usize); 2] = [(256, 24), (8, 4096)];
@@ -74,7 +74,7 @@ fn advantages(c: &mut Criterion) {
         let groups = graded_groups(rows / GROUP, len);
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_function(BenchmarkId::from_parameter(format!("{rows}x{len}")), |b| {
-            b.iter(|| GroupRelative::default().advantages(black_box(&groups)));
+            b.iter(|| Advantages::default().advantages(black_box(&groups)));
         });
     }
     group.finish();
@@ -131,14 +131,14 @@ fn loss(c: &mut Criterion) {
         let batch = batch(rows, len, &device);
         let [logprobs, entropy] = leaves(rows, len, &device);
         let objective = MixedPolicyLoss {
-            shaping: Arc::new(Regularized { gamma: 0.1 }),
             clip: Clip::Epsilon { low: 0.2, high: 0.2 },
-            aggregate: Aggregate::ConstantLength,
             entropy_coefficient: 0.001,
+            ..MixedPolicyLoss::new(Arc::new(Regularized { gamma: 0.1 }))
         };
         let scale = objective.scale(&StepShape {
             n_rows: rows as u64,
             n_tokens: (rows * len) as u64,
+            n_policy_tokens: (rows * len) as u64,
             n_demonstrated: 0,
             max_response_len: len as u32,
         });

@@ -70,7 +70,7 @@ fn main() {
         aggregate: Aggregate::ConstantLength,
         entropy_coefficient: 0.0,
     };
-    let scale = objective.scale(&StepShape { n_rows: 2, n_tokens: 4, n_demonstrated: 2, max_response_len: 2 });
+    let scale = objective.scale(&StepShape { n_rows: 2, n_tokens: 4, n_policy_tokens: 4, n_demonstrated: 2, max_response_len: 2 });
     let logprobs = Tensor::<2>::full([2, 2], 0.5, &device).log();
     let entropy = Tensor::<2>::zeros([2, 2], &device);
     let loss = objective.loss(TokenStats { logprobs, entropy }, &batch, &scale).loss.into_scalar::<f32>();

@@ -18,7 +18,7 @@ use luffy_core::{
 };
 use luffy_data::HfCodec;
 use luffy_data::tasks::addition::{self, BaseExample, HabitMix};
-use luffy_objective::SftLoss;
+use luffy_objective::SupervisedLoss;
 use luffy_policy::{
     CausalLm, ModelConfig, ReplicaLearner, SaveOptions, init_weights, load_weights, save_pretrained,
 };
@@ -190,7 +190,7 @@ impl Phase<'_> {
         name: &str,
         say: &dyn Fn(&str),
     ) -> anyhow::Result<()> {
-        let objective = SftLoss;
+        let objective = SupervisedLoss::default();
         for step in 0..self.steps {
             let rows: Vec<Row> = (0..self.batch)
                 .map(|i| base_row(codec, &(self.example)(step * self.batch + i)))
@@ -199,6 +199,7 @@ impl Phase<'_> {
             let shape = StepShape {
                 n_rows: self.batch,
                 n_tokens,
+                n_policy_tokens: n_tokens,
                 n_demonstrated: n_tokens,
                 max_response_len: MAX_TOKENS,
             };

@@ -9,7 +9,7 @@ use luffy_core::{
     AdamWSettings, Gradients, Learner as _, MicroBatch, Objective as _, OptimizerSlot, Policy as _,
     Purpose, Row, StepShape, StreamKey,
 };
-use luffy_objective::{SftLoss, metric};
+use luffy_objective::{SupervisedLoss, metric};
 use luffy_policy::{CausalLm, ModelConfig, ReplicaLearner, load_pretrained};
 use luffy_trainer::Replicas;
 use serde_json::json;
@@ -86,17 +86,19 @@ fn train(
     let shape = StepShape {
         n_rows: args.rows as u64,
         n_tokens,
+        n_policy_tokens: n_tokens,
         n_demonstrated: n_tokens,
         max_response_len: args.row_tokens as u32,
     };
-    let scale = SftLoss.scale(&shape);
+    let scale = SupervisedLoss::default().scale(&shape);
     let model = model.with_recompute(args.recompute);
     let first = ReplicaLearner::new(model, &device(), AdamWSettings::default());
     let workers = (0..args.replicas).map(|_| first.replica()).collect();
     drop(first);
     let mut replicas = Replicas::new(workers);
     let units: Vec<&[Row]> = rows.chunks(1).collect();
-    let parts = replicas.map(&units, |learner, rows| learner.gradients(rows, &SftLoss, &scale));
+    let parts = replicas
+        .map(&units, |learner, rows| learner.gradients(rows, &SupervisedLoss::default(), &scale));
     let (mut gradients, mut loss) = (Gradients::default(), 0.0);
     for part in parts {
         let (part, metrics) = part?;

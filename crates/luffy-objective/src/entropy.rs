@@ -1,9 +1,10 @@
 //! The entropy bonus.
 
 use burn::tensor::{Bool, Tensor};
-use luffy_core::Scale;
 
-/// What is added to a loss to keep the policy undecided: `-coefficient * sum(entropy) / n_tokens` over
+use crate::selection::keep;
+
+/// What is added to a loss to keep the policy undecided: `-coefficient * sum(entropy) / divisor` over
 /// the learned tokens. `None` for a coefficient of zero, so that no graph is built for it.
 ///
 /// With an optimiser that rescales gradients, a bonus alone is a full-sized step: never take one where
@@ -14,12 +15,11 @@ use luffy_core::Scale;
 pub fn entropy_bonus(
     coefficient: f64,
     entropy: Tensor<2>,
-    learned: Tensor<2, Bool>,
-    scale: &Scale,
+    learned: &Tensor<2, Bool>,
+    divisor: f64,
 ) -> Option<Tensor<1>> {
     let is_on = coefficient.abs() > 0.0;
-    is_on
-        .then(|| entropy.mask_fill(learned.bool_not(), 0.0).sum() * (-coefficient / scale.n_tokens))
+    is_on.then(|| keep(entropy, learned).sum() * (-coefficient / divisor))
 }
 
 #[cfg(test)]
@@ -33,10 +33,9 @@ mod tests {
         let device = Device::flex();
         let entropy = Tensor::<2>::from_data([[1.0, 2.0, f32::NAN]], &device);
         let learned = Tensor::<2, Bool>::from_data([[true, true, false]], &device);
-        let scale = Scale { divisor: 7.0, n_tokens: 4.0, n_demonstrated: 1.0 };
-        let bonus = entropy_bonus(0.1, entropy.clone(), learned.clone(), &scale).unwrap();
+        let bonus = entropy_bonus(0.1, entropy.clone(), &learned, 4.0).unwrap();
         // -0.1 * (1 + 2) / 4.
         assert!((bonus.into_scalar::<f32>() + 0.075).abs() < 1e-6);
-        assert!(entropy_bonus(0.0, entropy, learned, &scale).is_none());
+        assert!(entropy_bonus(0.0, entropy, &learned, 4.0).is_none());
     }
 }

@@ -4,17 +4,17 @@
 
 use luffy_core::MetricId;
 
-/// The policy loss of the update, without the entropy bonus: `sum / divisor`.
+/// The policy loss of the update, without entropy bonus, KL and supervised term: `sum / divisor`.
 pub const PG_LOSS: MetricId = "actor/pg_loss";
-/// `-A * weight` of sampled tokens.
+/// `-A * weight` of sampled tokens, a correction included.
 pub const ON_PG_LOSS: MetricId = "actor/on_pg_loss";
-/// `-A * f(weight)` of demonstrated tokens.
+/// `-A * f(weight)` of the demonstrated tokens in the policy term.
 pub const OFF_PG_LOSS: MetricId = "actor/off_pg_loss";
 /// Probability under the policy being trained of demonstrated tokens.
 pub const OFF_POLICY_PROB: MetricId = "actor/off_policy_prob";
 /// Probability under the policy that sampled them of sampled tokens.
 pub const ON_POLICY_PROB: MetricId = "actor/on_policy_prob";
-/// Shaped weight `f(weight)` of demonstrated tokens.
+/// Shaped weight `f(weight)` of the demonstrated tokens in the policy term.
 pub const OFF_RATIO_MEAN: MetricId = "actor/off_ratio_mean";
 /// Entropy in nats of all learned tokens.
 pub const ENTROPY: MetricId = "actor/entropy_loss";
@@ -25,5 +25,10 @@ pub const PG_CLIPFRAC: MetricId = "actor/pg_clipfrac";
 /// `behavior_logprob - logprob` of sampled tokens: how far the policy moved since it sampled, in nats.
 /// The reference counts demonstrated tokens too.
 pub const PPO_KL: MetricId = "actor/ppo_kl";
-/// `-logprob` of learned tokens in supervised updates, in nats.
+/// `-logprob` in nats of the tokens that a supervised loss or term is summed over, whatever their weights.
 pub const SFT_LOSS: MetricId = "actor/sft_loss";
+/// Estimated KL in nats between the policy and the reference policy, over all learned tokens, without its
+/// coefficient.
+pub const KL_LOSS: MetricId = "actor/kl_loss";
+/// Weight that corrects for another engine's log-probs, over sampled tokens: 1 where the engines agree.
+pub const CORRECTION: MetricId = "actor/correction";

@@ -1,7 +1,9 @@
 //! Which tokens of a micro-batch a term is summed over.
 
-use burn::tensor::{Bool, Tensor};
-use luffy_core::MicroBatch;
+use burn::tensor::{Bool, DType, Tensor};
+use luffy_core::{MicroBatch, TokenStats, TokenView};
+
+use crate::log_importance_weights;
 
 /// The learned tokens of a micro-batch by where they come from, `[B, T]` each.
 #[derive(Debug, Clone)]
@@ -31,27 +33,96 @@ pub(crate) fn keep(values: Tensor<2>, selected: &Tensor<2, Bool>) -> Tensor<2> {
     values.mask_fill(selected.clone().bool_not(), 0.0)
 }
 
+/// Number of selected tokens of each row, `[B, 1]`, as numbers of `dtype`.
+pub(crate) fn row_counts(selected: &Tensor<2, Bool>, dtype: DType) -> Tensor<2> {
+    selected.clone().inner().float().cast(dtype).sum_dim(1)
+}
+
+/// What is known of the tokens of a micro-batch, in the precision of the log-probs.
+#[derive(Debug, Clone)]
+pub(crate) struct Streams {
+    pub(crate) logprobs: Tensor<2>,
+    pub(crate) behavior: Tensor<2>,
+    pub(crate) entropy: Tensor<2>,
+    pub(crate) demonstrated: Tensor<2, Bool>,
+    pub(crate) advantages: Tensor<2>,
+}
+
+impl Streams {
+    pub(crate) fn of(stats: TokenStats, batch: &MicroBatch) -> Self {
+        let dtype = stats.logprobs.dtype();
+        Self {
+            behavior: batch.behavior_logprobs.clone().cast(dtype),
+            entropy: stats.entropy.cast(dtype),
+            demonstrated: batch.demonstrated.clone(),
+            advantages: batch.advantages.clone().cast(dtype),
+            logprobs: stats.logprobs,
+        }
+    }
+
+    /// `logprobs - behavior_logprobs`, in nats.
+    pub(crate) fn log_ratios(&self) -> Tensor<2> {
+        log_importance_weights(self.logprobs.clone(), self.behavior.clone())
+    }
+
+    /// What a shaping function may look at: all streams are zero outside of `selected`, so its result is
+    /// finite there (as for a token of probability 1) and has no gradient.
+    pub(crate) fn view(&self, selected: &Tensor<2, Bool>) -> TokenView {
+        TokenView {
+            logprobs: keep(self.logprobs.clone(), selected),
+            behavior_logprobs: keep(self.behavior.clone(), selected),
+            entropy: keep(self.entropy.clone(), selected),
+            demonstrated: self.demonstrated.clone(),
+            advantages: keep(self.advantages.clone(), selected),
+        }
+    }
+}
+
+/// Place of a sum in [`Sums`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place(usize);
+
 /// Sums over tokens under construction, off the graph; read back from the device in one transfer.
-#[derive(Debug, Default)]
-pub(crate) struct Sums(Vec<Tensor<1>>);
+#[derive(Debug)]
+pub(crate) struct Sums {
+    dtype: DType,
+    sums: Vec<Tensor<1>>,
+}
+
+/// Sums on the host.
+#[derive(Debug)]
+pub(crate) struct Totals(Vec<f64>);
 
 impl Sums {
+    /// Sums in the precision of `dtype`.
+    pub(crate) fn new(dtype: DType) -> Self {
+        Self { dtype, sums: Vec::new() }
+    }
+
     /// Adds the sum of `values` over `selected` to the transfer.
-    pub(crate) fn add(&mut self, values: &Tensor<2>, selected: &Tensor<2, Bool>) {
-        self.0.push(keep(values.clone().inner(), &selected.clone().inner()).sum());
+    pub(crate) fn add(&mut self, values: &Tensor<2>, selected: &Tensor<2, Bool>) -> Place {
+        self.total(keep(values.clone().inner(), &selected.clone().inner()).sum())
     }
 
     /// Adds the number of tokens that are `selected`.
-    pub(crate) fn count(&mut self, selected: &Tensor<2, Bool>) {
-        self.0.push(selected.clone().inner().float().sum());
+    pub(crate) fn count(&mut self, selected: &Tensor<2, Bool>) -> Place {
+        self.total(selected.clone().inner().float().sum())
     }
 
-    /// The sums in the order they were added.
-    ///
-    /// # Panics
-    /// If their number is not `N`.
-    pub(crate) fn read<const N: usize>(self) -> [f64; N] {
-        let sums: Vec<f64> = Tensor::cat(self.0, 0).into_data().iter::<f64>().collect();
-        sums.try_into().expect("as many sums are read as were added")
+    /// Adds a sum that exists already.
+    pub(crate) fn total(&mut self, sum: Tensor<1>) -> Place {
+        self.sums.push(sum.inner().cast(self.dtype));
+        Place(self.sums.len() - 1)
+    }
+
+    /// One transfer for all of them.
+    pub(crate) fn read(self) -> Totals {
+        Totals(Tensor::cat(self.sums, 0).into_data().iter::<f64>().collect())
+    }
+}
+
+impl Totals {
+    pub(crate) fn at(&self, place: Place) -> f64 {
+        self.0[place.0]
     }
 }

@@ -9,7 +9,7 @@ use luffy_core::{
     Trajectory,
 };
 use luffy_data::HfCodec;
-use luffy_objective::SftLoss;
+use luffy_objective::SupervisedLoss;
 use luffy_policy::{
     CausalLm, FrequencyRounding, LmDecoder, ModelConfig, ReplicaLearner, load_model,
 };
@@ -208,15 +208,17 @@ fn steps(case: &Case, model: CausalLm, device: &Device, tally: &mut Tally) -> an
     let shape = StepShape {
         n_rows: 1,
         n_tokens,
+        n_policy_tokens: n_tokens,
         n_demonstrated: n_tokens,
         max_response_len: n_tokens as u32,
     };
-    let scale = SftLoss.scale(&shape);
+    let scale = SupervisedLoss::default().scale(&shape);
     for recompute in [false, true] {
         let model = model.clone().with_recompute(recompute);
         let mut learner = ReplicaLearner::new(model, device, expected.optimizer.settings());
         for (i, step) in expected.steps.iter().enumerate() {
-            let (gradients, metrics) = learner.gradients(&rows, &SftLoss, &scale)?;
+            let (gradients, metrics) =
+                learner.gradients(&rows, &SupervisedLoss::default(), &scale)?;
             let report = learner.apply(OptimizerSlot(0), &gradients, expected.optimizer.lr)?;
             let loss = metrics.mean(luffy_objective::metric::SFT_LOSS).unwrap_or(f64::NAN);
             let what = format!("{i}, recompute {recompute}");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use luffy_core::{Learner, Prompt, Sampler, TextCodec, Verdict};
 use luffy_data::{EpochOrder, HfCodec, TemplateSource};
 use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained};

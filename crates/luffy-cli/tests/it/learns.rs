@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use luffy_cli::device::device;
 use luffy_core::{
-    AdamWSettings, Behavior, CodecError, Demonstration, FinishReason, Learner, Message, Outcome,
-    Prompt, Reason, Response, Sampler, Sampling, Task, TextCodec, TokenizedDemonstration, Verdict,
-    Verifier,
+    AdamWSettings, Behavior, CodecError, Demonstration, FinishReason, Learner, Message, Origin,
+    Outcome, Prompt, Reason, Response, Sampler, Sampling, Task, TextCodec, TokenizedDemonstration,
+    Verdict, Verifier,
 };
 use luffy_objective::MethodConfig;
 use luffy_policy::{Bigram, ReplicaLearner};
@@ -205,4 +205,72 @@ fn every_method_with_demonstrations_learns_from_them() {
             assert!(after > *before, "{method:?}: {before} to {after}");
         }
     }
+}
+
+fn outcome(toml: &str, step: u64) -> StepOutcome {
+    let method = toml::from_str(toml).expect("settings of a method");
+    trainer_of(&method, 1).step(step, &[prompt(0)]).expect("a step")
+}
+
+#[test]
+fn a_continued_demonstration_is_demonstrated_up_to_where_the_policy_goes_on() {
+    let toml = "name = 'luffy'\ngroup-size = 4\ndemonstrations = 2\n\
+                prefix = { fixed = { min = 0.5, max = 0.75 } }";
+    let outcome = outcome(toml, 0);
+    let trajectories = &outcome.graded.groups[0].group.trajectories;
+    assert_eq!(trajectories.len(), 4);
+    assert!(trajectories[..2].iter().all(|t| !t.is_demonstrated()));
+    for (trajectory, n_given) in trajectories[2..].iter().zip([2_usize, 3]) {
+        assert_eq!(trajectory.tokens[..n_given], [2, 4, 6][..n_given]);
+        assert!(trajectory.text.starts_with(["24", "246"][n_given - 2]), "{}", trajectory.text);
+        let [given, sampled] = &trajectory.spans[..] else { panic!("two spans") };
+        assert_eq!(given.origin, Origin::Demonstrated(Behavior::One));
+        assert_eq!(given.len as usize, n_given);
+        let Origin::Sampled { logprobs } = &sampled.origin else { panic!("sampled") };
+        assert_eq!(n_given + logprobs.len(), trajectory.tokens.len());
+        // A uniform policy over 8 tokens.
+        assert!(logprobs.iter().all(|logprob| (logprob + 8.0_f32.ln()).abs() < 1e-5));
+        assert!(trajectory.tokens.len() <= 5, "the prefix counts against the limit");
+    }
+}
+
+#[test]
+fn rounds_see_the_rewards_of_the_rounds_before() {
+    // Nothing is found, so every later round is helped: 2 of 4 tokens, then the whole demonstration.
+    let toml = "name = 'trapo'\ngroup-size = 4\nmicro-groups = [\n\
+                { size = 2, below = -1.0, share = 0.0 },\n\
+                { size = 1, below = 0.9, share = 0.5 },\n\
+                { size = 1, below = 0.9, share = 1.0 },\n]";
+    let outcome = outcome(toml, 0);
+    let group = &outcome.graded.groups[0];
+    let given: Vec<usize> = group
+        .group
+        .trajectories
+        .iter()
+        .map(|t| {
+            let spans = t.spans.iter();
+            let given = spans.filter(|span| matches!(span.origin, Origin::Demonstrated(_)));
+            given.map(|span| span.len as usize).sum()
+        })
+        .collect();
+    assert_eq!(given, [0, 0, 2, 4]);
+    assert_eq!(group.rewards.len(), 4);
+    let mut members: Vec<u32> = group.group.trajectories.iter().map(|t| t.key.member).collect();
+    members.dedup();
+    assert_eq!(members, [0, 1, 2, 3], "every member has a random stream of its own");
+}
+
+#[test]
+fn a_divergence_is_measured_from_the_weights_training_began_with() {
+    let method = toml::from_str("name = 'luffy'\nkl-coefficient = 0.1").expect("a method");
+    let reports = run(&mut trainer_of(&method, 1), 0..6);
+    let divergence = |i: usize| reports[i].1.get("actor/kl_loss").expect("a divergence");
+    assert!(divergence(0).abs() < 1e-9, "{}", divergence(0));
+    assert!(divergence(5) > 1e-3, "{}", divergence(5));
+    // It holds the policy back.
+    let free = run(&mut trainer("luffy", 1), 0..6);
+    let prob = |run: &[(TrainerState, StepReport)]| {
+        run[5].1.get("actor/off_policy_prob").expect("a demonstration")
+    };
+    assert!(prob(&reports) < prob(&free), "{} {}", prob(&reports), prob(&free));
 }

@@ -20,8 +20,8 @@ use luffy_core::{Method, OptimizerSlot, Origin, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Estimator, Likelihood, MixedPolicyLoss, Regularized, RlPlus, ShapingConfig, SrftDemonstration,
-    SrftSample, SupervisedLoss, SupervisedTerm, Trapo,
+    Likelihood, MixedPolicyLoss, Regularized, RlPlus, ShapingConfig, ShapingError,
+    SrftDemonstration, SrftSample, SupervisedLoss, SupervisedTerm, Trapo,
 };
 pub use config::{
     ChordConfig, HptConfig, LuffyConfig, MixedConfig, OnPolicyConfig, PrefixRftConfig,
@@ -175,6 +175,14 @@ pub enum MethodError {
         /// Whether it must not be negative.
         at_least_zero: bool,
     },
+    /// A weight form that is undefined.
+    #[error("{key}: {fault}")]
+    Shaping {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong.
+        fault: ShapingError,
+    },
     /// Rounds that do not add up.
     #[error("micro-groups have {sum} members in all, group-size is {group_size}; make them equal")]
     Rounds {
@@ -202,6 +210,10 @@ fn no_fault(key: &'static str, fault: Option<&'static str>) -> Result<(), Method
     fault.map_or(Ok(()), |fault| Err(MethodError::Setting { key, fault }))
 }
 
+fn shaping_fault(shaping: ShapingConfig) -> Result<(), MethodError> {
+    shaping.validate().map_err(|fault| MethodError::Shaping { key: "shaping", fault })
+}
+
 impl MethodConfig {
     /// Checks what the types do not.
     ///
@@ -227,9 +239,9 @@ impl MethodConfig {
             | Self::Grpo(_)
             | Self::DrGrpo(_)
             | Self::Dapo(_) => Ok(()),
-            Self::Mixed(config) => no_fault("shaping", config.shaping.fault()),
+            Self::Mixed(config) => shaping_fault(config.shaping),
             Self::Sft(config) | Self::SftFiltered(config) | Self::Dft(config) => {
-                no_fault("shaping", config.shaping.fault())
+                shaping_fault(config.shaping)
             }
             Self::RlWithSftLoss(config) => at_least_zero("sft-coefficient", config.sft_coefficient),
             Self::SftThenRl(config) => at_least_zero("sft-lr-factor", config.sft_lr_factor),
@@ -239,7 +251,7 @@ impl MethodConfig {
             }
             Self::Chord(config) => {
                 no_fault("mu", config.mu.fault())?;
-                no_fault("shaping", config.shaping.fault())
+                shaping_fault(config.shaping)
             }
             Self::Hpt(config) => at_least_zero("sft-coefficient", config.sft_coefficient),
             Self::Relift(config) if config.sft_batch == 0 => {
@@ -253,7 +265,11 @@ impl MethodConfig {
             ),
             Self::Trapo(config) => {
                 at_least_zero("sft-coefficient", config.sft_coefficient)?;
-                no_fault("alpha", ShapingConfig::Trapo { alpha: config.alpha }.fault())?;
+                no_fault(
+                    "alpha",
+                    (!(config.alpha > 0.0 && config.alpha <= 1.0))
+                        .then_some("it must lie above 0 and be at most 1"),
+                )?;
                 let is_round =
                     |round: &MicroGroup| round.size > 0 && (0.0..=1.0).contains(&round.share);
                 no_fault(

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use luffy_core::Shaping;
 use serde::{Deserialize, Serialize};
 
 use super::{MethodError, PrefixSchedule};
 use crate::{
-    AdaptiveEntropy, AdvantageScale, Advantages, Aggregate, Baseline, Clip, Correction, Estimator,
-    KlEstimator, KlPenalty, MixedPolicyLoss, Shaping, ShapingConfig, Truncated,
+    AdaptiveEntropy, AdvantageScale, Advantages, Aggregate, Baseline, Clip, Correction,
+    EntropyRule, Estimator, KlEstimator, KlPenalty, MixedPolicyLoss, ShapingConfig, Truncated,
 };
 
 /// What happens to groups whose rewards do not differ.
@@ -34,15 +35,25 @@ pub enum EntropyControl {
     Adaptive {
         /// In nats.
         target: f64,
-        /// Learning rate of the logarithm of the coefficient.
+        /// Learning rate of the logarithm of the coefficient; 0.01 in LUFFY's code.
         lr: f64,
+        /// The coefficient is at most this.
+        #[serde(default = "unlimited")]
+        max: f64,
     },
     /// The coefficient times `target` over the mean entropy of the update before:
     /// `use_adaptive_temperature_fixed` of LUFFY's code, which takes the entropy of the micro-batch itself.
     Proportional {
         /// In nats.
         target: f64,
+        /// The coefficient is at most this.
+        #[serde(default = "unlimited")]
+        max: f64,
     },
+}
+
+const fn unlimited() -> f64 {
+    f64::INFINITY
 }
 
 /// Settings of everything that samples. Which defaults hold is the method's choice.
@@ -161,16 +172,20 @@ impl PolicySettings {
             return Err(MethodError::Number { key, value, at_least_zero: false });
         }
         let faults = [
-            ("clip", self.clip.fault()),
-            ("reshape", self.reshape.fault()),
-            ("correction", self.correction.fault()),
-            ("aggregate", self.aggregate.fault()),
+            ("clip", clip_fault(&self.clip)),
+            ("correction", correction_fault(&self.correction)),
             ("entropy-control", self.entropy_control.fault(self.entropy_coefficient)),
         ];
         for (key, fault) in faults {
             if let Some(fault) = fault {
                 return Err(MethodError::Setting { key, fault });
             }
+        }
+        self.reshape.validate().map_err(|fault| MethodError::Shaping { key: "reshape", fault })?;
+        if let Aggregate::Reference { devices, micro_batches } = self.aggregate
+            && (devices == 0 || micro_batches == 0)
+        {
+            return Err(MethodError::Zero { key: "devices or micro-batches of aggregate" });
         }
         let is_reshaped = self.reshape != ShapingConfig::None;
         if is_reshaped && self.clip.acts_on_ratio() {
@@ -189,55 +204,78 @@ impl PolicySettings {
 }
 
 impl EntropyControl {
-    const fn adaptive(target: f64, lr: f64, initial: f64) -> AdaptiveEntropy {
-        AdaptiveEntropy { initial, target, lr }
+    fn rule(self, initial: f64) -> Option<AdaptiveEntropy> {
+        match self {
+            Self::Constant => None,
+            Self::Adaptive { target, lr, max } => {
+                Some(AdaptiveEntropy { rule: EntropyRule::Learned, initial, target, lr, max })
+            }
+            Self::Proportional { target, max } => {
+                let rule = EntropyRule::Proportional;
+                Some(AdaptiveEntropy { rule, initial, target, max, ..AdaptiveEntropy::default() })
+            }
+        }
     }
 
     /// The coefficient for the next update.
     pub(super) fn coefficient(self, initial: f64, scalars: &BTreeMap<String, f64>) -> f64 {
-        match self {
-            Self::Constant => initial,
-            Self::Adaptive { target, lr } => {
-                Self::adaptive(target, lr, initial).coefficient(scalars)
-            }
-            Self::Proportional { target } => match scalars.get(LAST_ENTROPY) {
-                Some(entropy) if *entropy > 0.0 => initial * target / entropy,
-                _ => initial,
-            },
-        }
+        self.rule(initial).map_or(initial, |rule| rule.coefficient(scalars))
     }
 
     /// Learns from the mean entropy of an update.
     pub(super) fn observe(self, initial: f64, mean: f64, scalars: &mut BTreeMap<String, f64>) {
-        match self {
-            Self::Constant => {}
-            Self::Adaptive { target, lr } => {
-                Self::adaptive(target, lr, initial).update(scalars, mean);
-            }
-            Self::Proportional { .. } => {
-                scalars.insert(LAST_ENTROPY.to_owned(), mean);
-            }
+        if let Some(rule) = self.rule(initial) {
+            rule.update(scalars, mean);
         }
     }
 
     fn fault(self, coefficient: f64) -> Option<&'static str> {
-        match self {
-            Self::Constant => None,
-            Self::Adaptive { target, lr } => {
-                (!(target.is_finite() && lr.is_finite() && lr > 0.0 && coefficient > 0.0)).then_some(
-                    "adaptive needs a finite target, lr above 0 and an entropy-coefficient above 0 to \
-                     begin with",
-                )
-            }
-            Self::Proportional { target } => {
-                (!target.is_finite()).then_some("proportional needs a finite target")
-            }
+        let rule = self.rule(coefficient)?;
+        let is_valid = coefficient > 0.0
+            && rule.target.is_finite()
+            && rule.lr.is_finite()
+            && rule.lr > 0.0
+            && rule.max > 0.0;
+        (!is_valid).then_some(
+            "it needs an entropy-coefficient above 0 to begin with, a finite target, and lr and max above 0",
+        )
+    }
+}
+
+/// What is wrong with a clip.
+fn clip_fault(clip: &Clip) -> Option<&'static str> {
+    let is_range =
+        |low: f64, high: f64| (0.0..=1.0).contains(&low) && high.is_finite() && high >= 0.0;
+    match *clip {
+        Clip::None => None,
+        Clip::Epsilon { low, high } | Clip::Gspo { low, high } => (!is_range(low, high))
+            .then_some("low must lie within 0 and 1 and high must be finite and at least 0"),
+        Clip::Dual { low, high, max } => (!(is_range(low, high) && max > 1.0 + high)).then_some(
+            "low must lie within 0 and 1, high must be finite and at least 0, max above 1 + high",
+        ),
+        Clip::Cispo { high } => {
+            (!(high.is_finite() && high >= 0.0)).then_some("high must be finite and at least 0")
+        }
+        Clip::Sapo { positive, negative } => {
+            let is_valid = |tau: f64| tau.is_finite() && tau > 0.0;
+            (!(is_valid(positive) && is_valid(negative)))
+                .then_some("positive and negative must be finite and above 0")
         }
     }
 }
 
-/// Name of the mean entropy of the update before.
-const LAST_ENTROPY: &str = "entropy/last";
+/// What is wrong with a correction.
+fn correction_fault(correction: &Correction) -> Option<&'static str> {
+    match *correction {
+        Correction::None => None,
+        Correction::Truncate { max, .. } => {
+            (!(max.is_finite() && max > 0.0)).then_some("max must be finite and above 0")
+        }
+        Correction::Mask { low, high, .. } => {
+            (!(low >= 0.0 && low <= high)).then_some("low must be at least 0 and not above high")
+        }
+    }
+}
 
 /// Which members of a group begin with a demonstration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -54,7 +54,7 @@ fn every_setting_has_a_key() {
         correction: Correction::None,
         aggregate: Aggregate::TokenMean,
         entropy_coefficient: 0.01,
-        entropy_control: EntropyControl::Adaptive { target: 1.0, lr: 0.01 },
+        entropy_control: EntropyControl::Adaptive { target: 1.0, lr: 0.01, max: f64::INFINITY },
         kl_coefficient: 0.04,
         kl_estimator: crate::KlEstimator::K1,
         mini_batches: 2,
@@ -420,7 +420,7 @@ fn the_entropy_coefficient_follows_its_control() {
     let mut metrics = luffy_core::Metrics::default();
     metrics.add(crate::metric::ENTROPY, 4.0, 1.0);
     method.observe(at(0), &metrics, &mut memory);
-    let control = EntropyControl::Proportional { target: 2.0 };
+    let control = EntropyControl::Proportional { target: 2.0, max: f64::INFINITY };
     assert!((control.coefficient(0.01, &memory.scalars) - 0.005).abs() < 1e-15);
     assert!((EntropyControl::Constant.coefficient(0.01, &memory.scalars) - 0.01).abs() < 1e-15);
 }

@@ -5,20 +5,17 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use luffy_core::{MicroBatch, Objective, Row, Scale, Shaping, TokenStats};
 use luffy_objective::{
-    Aggregate, Clip, Identity, IdentityPlusLog, Log, MixedPolicyLoss, Power, Regularized, SftLoss,
-    metric,
+    Aggregate, Clip, Identity, IdentityPlusLog, Log, MixedPolicyLoss, Power, Regularized,
+    SupervisedLoss, metric,
 };
 
 use crate::scored::{ScoredRow, Token, assert_close, evaluate, shape_of};
 
 fn luffy(clip: Clip) -> MixedPolicyLoss {
-    MixedPolicyLoss {
-        shaping: Arc::new(Regularized { gamma: 0.1 }),
-        clip,
-        aggregate: Aggregate::ConstantLength,
-        entropy_coefficient: 0.0,
-    }
+    MixedPolicyLoss { clip, ..MixedPolicyLoss::new(Arc::new(Regularized { gamma: 0.1 })) }
 }
+
+const REFERENCE: Aggregate = Aggregate::Reference { devices: 1, micro_batches: 1 };
 
 const PPO: Clip = Clip::Epsilon { low: 0.2, high: 0.2 };
 
@@ -176,7 +173,7 @@ fn batch_and_scores_may_live_on_the_plain_device() {
 fn nothing_learned_gives_zero_and_no_metric() {
     let rows = [ScoredRow::new(1.0, &[context(), context()]), ScoredRow::new(1.0, &[])];
     let bonus = MixedPolicyLoss { entropy_coefficient: 0.1, ..luffy(PPO) };
-    for objective in [&bonus as &dyn Objective, &SftLoss] {
+    for objective in [&bonus as &dyn Objective, &SupervisedLoss::default()] {
         let scale = objective.scale(&shape_of(&rows));
         let got = evaluate(objective, &rows, &scale, f32::NAN);
         assert!(got.loss.abs() <= 0.0, "{}", got.loss);
@@ -254,8 +251,8 @@ fn metrics_are_means_over_their_own_tokens() {
 #[test]
 fn supervised_loss_is_the_mean_over_learned_tokens() {
     let rows = ragged();
-    let scale = SftLoss.scale(&shape_of(&rows));
-    let got = evaluate(&SftLoss, &rows, &scale, f32::NAN);
+    let scale = SupervisedLoss::default().scale(&shape_of(&rows));
+    let got = evaluate(&SupervisedLoss::default(), &rows, &scale, f32::NAN);
     let logprobs: Vec<f64> = rows
         .iter()
         .flat_map(tokens)
@@ -333,19 +330,15 @@ fn the_reference_fixture_holds_for_every_shape() {
     let rows = [ScoredRow::new(0.875, &demonstration), ScoredRow::new(0.5, &response)];
     let shape = luffy_core::StepShape { max_response_len: 4, ..shape_of(&rows) };
     for (shaping, expected) in cases {
-        let settings = [
-            (Clip::None, Aggregate::SumOverLength),
-            (PPO, Aggregate::SumOverLength),
-            (PPO, Aggregate::TokenMean),
-        ];
+        let settings = [(Clip::None, REFERENCE), (PPO, REFERENCE), (PPO, Aggregate::TokenMean)];
         for ((clip, aggregate), expected) in settings.into_iter().zip(expected) {
             let shaping = shaping.clone();
-            let objective = MixedPolicyLoss { shaping, clip, aggregate, entropy_coefficient: 0.0 };
+            let objective = MixedPolicyLoss { clip, aggregate, ..MixedPolicyLoss::new(shaping) };
             let got = evaluate(&objective, &rows, &objective.scale(&shape), 0.0);
             assert!((got.loss - expected).abs() < 1e-6, "{objective:?}: {}", got.loss);
         }
     }
-    let objective = MixedPolicyLoss { aggregate: Aggregate::SumOverLength, ..luffy(Clip::None) };
+    let objective = MixedPolicyLoss { aggregate: REFERENCE, ..luffy(Clip::None) };
     let metrics = evaluate(&objective, &rows, &objective.scale(&shape), 0.0).metrics;
     for (id, expected) in [
         (metric::OFF_RATIO_MEAN, 0.633_333),

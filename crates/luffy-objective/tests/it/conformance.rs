@@ -11,8 +11,8 @@ use luffy_core::{
     TokenView, Trajectory,
 };
 use luffy_objective::{
-    AdvantageScale, Aggregate, Baseline, Clip, GroupRelative, Identity, IdentityPlusLog, Log,
-    MixedPolicyLoss, Power, Regularized, SftLoss, metric,
+    AdvantageScale, Advantages, Aggregate, Baseline, Clip, Identity, IdentityPlusLog, Log,
+    MixedPolicyLoss, Power, Regularized, SupervisedLoss, metric,
 };
 use serde_json::Value;
 
@@ -97,8 +97,13 @@ impl Inputs {
             TokenStats { logprobs: logprobs.clone(), entropy: Tensor::zeros([b, t], &device) };
         let n_tokens =
             self.learned.iter().flatten().filter(|learned| **learned > 0.5).count() as u64;
-        let shape =
-            StepShape { n_rows: b as u64, n_tokens, n_demonstrated: 0, max_response_len: t as u32 };
+        let shape = StepShape {
+            n_rows: b as u64,
+            n_tokens,
+            n_policy_tokens: n_tokens,
+            n_demonstrated: 0,
+            max_response_len: t as u32,
+        };
         let scale = objective.scale(&shape);
         let LossOutput { loss, metrics } = objective.loss(stats, &batch, &scale);
         let gradients = loss.backward();
@@ -138,12 +143,10 @@ fn is_set(config: &Value, name: &str) -> bool {
     config[name].as_bool().unwrap_or_else(|| panic!("{name} is a flag"))
 }
 
+const REFERENCE: Aggregate = Aggregate::Reference { devices: 1, micro_batches: 1 };
+
 fn aggregate(config: &Value) -> Aggregate {
-    if is_set(config, "remove_token_mean") {
-        Aggregate::SumOverLength
-    } else {
-        Aggregate::TokenMean
-    }
+    if is_set(config, "remove_token_mean") { REFERENCE } else { Aggregate::TokenMean }
 }
 
 fn clip(config: &Value) -> Clip {
@@ -199,7 +202,7 @@ fn mixed(case: &Value) -> MixedPolicyLoss {
         _ => Arc::new(Bounded { shaping, least, most }),
     };
     let aggregate = aggregate(config);
-    MixedPolicyLoss { shaping, clip: clip(config), aggregate, entropy_coefficient: 0.0 }
+    MixedPolicyLoss { clip: clip(config), aggregate, ..MixedPolicyLoss::new(shaping) }
 }
 
 #[test]
@@ -239,10 +242,9 @@ fn on_policy_losses_agree_with_the_reference() {
     for case in &cases {
         let config = &case["config"];
         let objective = MixedPolicyLoss {
-            shaping: Arc::new(Identity),
             clip: clip(config),
             aggregate: aggregate(config),
-            entropy_coefficient: 0.0,
+            ..MixedPolicyLoss::new(Arc::new(Identity))
         };
         // The reference's clip fraction is taken after clipping (luffy.md 5.4) and means something else.
         let logged = [(metric::PG_LOSS, "pg_loss"), (metric::PPO_KL, "ppo_kl")];
@@ -255,7 +257,7 @@ fn on_policy_losses_agree_with_the_reference() {
 fn supervised_losses_agree_with_the_reference() {
     let cases = cases("sft_loss");
     for case in &cases {
-        check_loss(case, &SftLoss, "loss", &[(metric::SFT_LOSS, "loss")]);
+        check_loss(case, &SupervisedLoss::default(), "loss", &[(metric::SFT_LOSS, "loss")]);
     }
     assert_eq!(cases.len(), 15);
 }
@@ -317,7 +319,7 @@ fn group_advantages_agree_with_the_reference() {
         let is_scaled = is_set(&case["config"], "normalise_by_std");
         let scale = if is_scaled { AdvantageScale::Std } else { AdvantageScale::None };
         let (groups, positions) = groups(&case["inputs"]);
-        let got = GroupRelative { baseline, scale }.advantages(&groups);
+        let got = Advantages { baseline, scale, ..Advantages::default() }.advantages(&groups);
         let expected = array(&case["expected"]["advantages"]);
         let id = case["id"].as_str().expect("an id");
         for (row, advantages) in positions.iter().flatten().zip(&got) {

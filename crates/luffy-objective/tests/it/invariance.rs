@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use luffy_core::{Metrics, Objective, Scale};
-use luffy_objective::{Aggregate, Clip, MixedPolicyLoss, Regularized, SftLoss};
+use luffy_objective::{Aggregate, Clip, MixedPolicyLoss, Regularized, SupervisedLoss};
 use proptest::prelude::*;
 
 use crate::scored::{Evaluated, ScoredRow, Token, evaluate, shape_of};
 
 fn objectives() -> [Arc<dyn Objective>; 3] {
     let mixed = |clip, aggregate| MixedPolicyLoss {
-        shaping: Arc::new(Regularized { gamma: 0.1 }),
         clip,
         aggregate,
         entropy_coefficient: 0.01,
+        ..MixedPolicyLoss::new(Arc::new(Regularized { gamma: 0.1 }))
     };
     [
         Arc::new(mixed(Clip::None, Aggregate::ConstantLength)),
         Arc::new(mixed(Clip::Epsilon { low: 0.2, high: 0.2 }, Aggregate::TokenMean)),
-        Arc::new(SftLoss),
+        Arc::new(SupervisedLoss::default()),
     ]
 }
 

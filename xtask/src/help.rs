@@ -35,8 +35,18 @@ Environment
   LUFFY_SHARED  where the shared test inputs are (default ../shared beside the checkout)
 ";
 
-const COMMANDS: [&str; 10] =
-    ["train", "luffy", "recipes", "reproduce", "test", "check", "tidy", "conformance", "bench", "help"];
+const COMMANDS: [&str; 10] = [
+    "train",
+    "luffy",
+    "recipes",
+    "reproduce",
+    "test",
+    "check",
+    "tidy",
+    "conformance",
+    "bench",
+    "help",
+];
 
 /// The complaint about a command that does not exist.
 pub(crate) fn unknown_command(name: &str) -> Failure {

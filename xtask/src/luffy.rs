@@ -100,7 +100,10 @@ mod tests {
             assert_eq!(found, expected);
         };
         check(&["--write"], &["--write", "docs/src/reproduction.md"]);
-        check(&["--write", "--minutes", "5"], &["--write", "docs/src/reproduction.md", "--minutes", "5"]);
+        check(
+            &["--write", "--minutes", "5"],
+            &["--write", "docs/src/reproduction.md", "--minutes", "5"],
+        );
         check(&["--write", "page.md"], &["--write", "page.md"]);
         check(&["--minutes", "5"], &["--minutes", "5"]);
     }

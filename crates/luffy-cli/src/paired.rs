@@ -95,9 +95,8 @@ pub fn figure_difference(pairs: &[(f64, f64)], seed: u64) -> Option<Difference> 
         return None;
     }
     let n = pairs.len();
-    let of = |chosen: &[usize]| {
-        chosen.iter().map(|i| pairs[*i].0 - pairs[*i].1).sum::<f64>() / n as f64
-    };
+    let of =
+        |chosen: &[usize]| chosen.iter().map(|i| pairs[*i].0 - pairs[*i].1).sum::<f64>() / n as f64;
     let mut stream = stream(seed);
     let resampled = (0..N_RESAMPLES).map(|_| of(&draw(&mut stream, n)));
     let interval = percentiles(resampled.collect());

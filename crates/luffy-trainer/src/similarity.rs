@@ -72,7 +72,9 @@ mod tests {
     fn tokens(n: usize, n_kinds: u64, salt: u64) -> Vec<u32> {
         let mut state = salt;
         let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % n_kinds
         };
         (0..n).map(|_| next() as u32).collect()

@@ -16,14 +16,26 @@ const TITLE: f64 = 26.0;
 const GAP: f64 = 14.0;
 
 /// Six colours that stay apart in print and for colour-blind readers (Okabe and Ito, darkened).
+const COLORS: [&str; 6] = ["#0072b2", "#d55e00", "#00866a", "#a8397f", "#6b6200", "#5a6470"];
+
 const STYLE: &str = "\
 text{fill:#5a6470;font:11.5px system-ui,'Segoe UI',Roboto,'Liberation Sans',sans-serif}\
-.title{fill:#1b1f24;font-size:14px;font-weight:600}.label{font-weight:600;fill:var(--c)}\
-.grid{stroke:#d5d9df;stroke-width:1}.main{fill:none;stroke:var(--c);stroke-width:2.2;\
+.title{fill:#1b1f24;font-size:14px;font-weight:600}.label{font-weight:600}\
+.grid{stroke:#d5d9df;stroke-width:1}.main{fill:none;stroke-width:2.2;\
 stroke-linejoin:round;stroke-linecap:round}.dash{stroke-dasharray:6 4}\
-.raw{fill:none;stroke:var(--c);stroke-width:1;opacity:.32}.dot{fill:var(--c)}\
-.band{fill:var(--c);opacity:.12;stroke:none}\
-.c0{--c:#0072b2}.c1{--c:#d55e00}.c2{--c:#00866a}.c3{--c:#a8397f}.c4{--c:#6b6200}.c5{--c:#5a6470}";
+.raw{fill:none;stroke-width:1;opacity:.32}.band{opacity:.12;stroke:none}";
+
+/// The rules that every renderer knows: no variables.
+fn style() -> String {
+    let mut style = STYLE.to_owned();
+    for (i, color) in COLORS.iter().enumerate() {
+        let _ = write!(
+            style,
+            ".c{i} .main,.c{i} .raw{{stroke:{color}}}.c{i} .dot,.c{i} .band,.c{i} .label{{fill:{color}}}"
+        );
+    }
+    style
+}
 
 /// A chart of several arms over steps.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +55,8 @@ pub(crate) fn grid(panels: &[Panel]) -> String {
     let (width, height) = (cell_width * N_COLUMNS as f64 + GAP, cell_height * n_rows as f64 + GAP);
     let mut picture = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\">\n<style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+         height=\"{height}\">\n<style>{}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
+        style()
     );
     for (i, panel) in panels.iter().enumerate() {
         let x = GAP + cell_width * (i % N_COLUMNS) as f64;
@@ -88,7 +101,7 @@ fn chart(panel: &Panel) -> Chart {
         let band = low.into_iter().zip(high).map(|(low, high)| (low.0, low.1, high.1));
         Line {
             name: name.clone(),
-            color: format!("c{}", i % 6),
+            color: format!("c{}", i % COLORS.len()),
             dashed: i % 2 == 1,
             stroke: Stroke::Smoothed,
             points: by_step.iter().map(|(s, v)| (*s as f64, mean(v).unwrap_or(0.0))).collect(),

@@ -40,11 +40,6 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// Seeds that both arms have.
-    pub(super) fn n_pairs(&self, runs: &[(&Run, &Run)]) -> usize {
-        self.difference.map_or(runs.len(), |difference| difference.n_pairs)
-    }
-
     /// Of the sign test over seeds.
     pub(super) fn p_value(&self) -> f64 {
         sign_test(self.signs.0, self.signs.1)
@@ -140,7 +135,11 @@ fn take_off(pairs: &[(&Run, &Run)]) -> Finding {
     let verdict = match signs {
         _ if values.is_empty() => Verdict::Untested,
         (later, earlier) if sign_test(later, earlier) < SIGNIFICANT => {
-            if later > earlier { Verdict::Appears } else { Verdict::Reversed }
+            if later > earlier {
+                Verdict::Appears
+            } else {
+                Verdict::Reversed
+            }
         }
         (later, 0) if later > 0 => Verdict::Leans,
         _ => Verdict::NotSeen,

@@ -165,7 +165,9 @@ fn tuning_jobs(
     let mut jobs: Vec<Job> = Vec::new();
     for arm in &stage.arms {
         let arm = plan.tuner(plan.arm(arm)?)?;
-        for (set, rate) in plan.tuning_sets.iter().flat_map(|set| plan.rates.iter().map(move |r| (set, r))) {
+        for (set, rate) in
+            plan.tuning_sets.iter().flat_map(|set| plan.rates.iter().map(move |r| (set, r)))
+        {
             let set = plan.set(set)?;
             let base = &made[&set.bases][0];
             let job = Job::new(plan, arm, set, *rate, plan.tuning_seed, &base.path)?;

@@ -194,7 +194,8 @@ impl Plan {
         for arm in &self.arms {
             self.tuner(arm)?;
             for set in &self.sets {
-                let config = self.config(arm, set, self.rates[0], self.tuning_seed, Path::new("base"));
+                let config =
+                    self.config(arm, set, self.rates[0], self.tuning_seed, Path::new("base"));
                 let config = config.with_context(|| format!("arm `{}`", arm.name))?;
                 run::validate(&config)
                     .with_context(|| format!("arm `{}` on set `{}`", arm.name, set.name))?;
@@ -259,16 +260,6 @@ impl Plan {
             bail!("arm `{}` takes the rate of `{name}`, which has none of its own", arm.name);
         }
         Ok(tuner)
-    }
-
-    /// The levels that a set trains on.
-    ///
-    /// # Errors
-    /// If its settings make no run.
-    pub(super) fn trained_levels(&self, set: &Set) -> anyhow::Result<Vec<u32>> {
-        let config = config::load_tables("addition", "plan", &[&self.run, &set.run])?;
-        let levels = config.addition.levels;
-        Ok(if levels.is_empty() { (1..=4).collect() } else { levels })
     }
 
     /// The configuration of one run. The problems to train on differ from seed to seed.

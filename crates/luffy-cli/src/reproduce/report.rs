@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 
 use super::claims::{Finding, Verdict, judge, of_set, pairs};
+use super::picture;
 use super::plan::{Claim, Measure, Plan};
 use super::results::{Curves, Series, arm_runs};
 use super::tables::{self, Found};
-use super::picture;
 use crate::atomic::write_atomic;
 use crate::exit::{Code, WithCode};
 use crate::machine;
@@ -127,7 +127,8 @@ struct Parts {
 /// Machine, commit, number of runs and what they cost.
 fn about(dir: &Path, command: &[String], sets: &[Found<'_>]) -> anyhow::Result<String> {
     let run = machine::describe(command, 0);
-    let text = |key: &str| run.pointer(key).and_then(|v| v.as_str()).unwrap_or("unknown").to_owned();
+    let text =
+        |key: &str| run.pointer(key).and_then(|v| v.as_str()).unwrap_or("unknown").to_owned();
     let runs: Vec<_> = sets.iter().flat_map(|f| &f.arms).flat_map(|(_, arm)| &arm.runs).collect();
     let seconds: f64 = runs.iter().map(|run| run.summary.seconds).sum();
     let n_all = finished(&dir.join("runs"))?;
@@ -225,6 +226,7 @@ fn verdicts(plan: &Plan, found: &Found<'_>) -> String {
         (Verdict::Leans, "What leans that way, with too few seeds to tell"),
         (Verdict::Reversed, "What is the other way round"),
         (Verdict::NotSeen, "What does not appear"),
+        (Verdict::Untested, "What cannot be judged, since an arm has no such figure"),
     ] {
         let of_verdict: Vec<_> = judged.iter().filter(|(_, f)| f.verdict == verdict).collect();
         if of_verdict.is_empty() {
@@ -309,7 +311,11 @@ fn on_screen(plan: &Plan, sets: &[Found<'_>]) -> String {
             n(Verdict::Reversed)
         );
     }
-    if text.is_empty() { "no run that counts is finished".to_owned() } else { text.trim_end().to_owned() }
+    if text.is_empty() {
+        "no run that counts is finished".to_owned()
+    } else {
+        text.trim_end().to_owned()
+    }
 }
 
 fn capital(text: &str) -> String {

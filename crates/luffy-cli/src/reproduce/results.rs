@@ -78,12 +78,7 @@ impl ArmRuns {
 ///
 /// # Errors
 /// If a summary cannot be read.
-pub(super) fn tuned(
-    plan: &Plan,
-    arm: &Arm,
-    rate: f64,
-    dir: &Path,
-) -> anyhow::Result<Option<f64>> {
+pub(super) fn tuned(plan: &Plan, arm: &Arm, rate: f64, dir: &Path) -> anyhow::Result<Option<f64>> {
     let mut accuracies = Vec::new();
     for set in &plan.tuning_sets {
         let name = work::name(set, &arm.name, rate, plan.tuning_seed);
@@ -120,12 +115,7 @@ pub(super) fn rate(plan: &Plan, arm: &Arm, dir: &Path) -> anyhow::Result<Option<
 ///
 /// # Errors
 /// If a file of a finished run cannot be read.
-pub(super) fn arm_runs(
-    plan: &Plan,
-    arm: &Arm,
-    set: &Set,
-    dir: &Path,
-) -> anyhow::Result<ArmRuns> {
+pub(super) fn arm_runs(plan: &Plan, arm: &Arm, set: &Set, dir: &Path) -> anyhow::Result<ArmRuns> {
     let mut found = ArmRuns::default();
     let Some(rate) = rate(plan, arm, dir)? else { return Ok(found) };
     for seed in &plan.seeds {

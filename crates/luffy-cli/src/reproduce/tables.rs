@@ -60,14 +60,22 @@ fn take_off(arm: &ArmRuns) -> String {
     let n_off = steps.iter().filter(|step| step.is_finite()).count();
     let median = median(steps).unwrap_or(f64::INFINITY);
     let median = if median.is_finite() { format!("{median:.0}") } else { "never".to_owned() };
-    if n_off == 0 { "never".to_owned() } else { format!("{median} ({n_off} of {})", arm.runs.len()) }
+    if n_off == 0 {
+        "never".to_owned()
+    } else {
+        format!("{median} ({n_off} of {})", arm.runs.len())
+    }
 }
 
 /// Accuracy by arm and level, with the difference to the main arm and the paper's figure.
 pub(super) fn accuracy(plan: &Plan, found: &Found<'_>) -> String {
     let main = found.arm(&plan.main_arm);
-    let mut levels: Vec<&String> =
-        found.arms.iter().flat_map(|(_, arm)| &arm.runs).flat_map(|run| run.solved.keys()).collect();
+    let mut levels: Vec<&String> = found
+        .arms
+        .iter()
+        .flat_map(|(_, arm)| &arm.runs)
+        .flat_map(|run| run.solved.keys())
+        .collect();
     levels.sort();
     levels.dedup();
     let mut table = String::new();
@@ -94,13 +102,15 @@ pub(super) fn accuracy(plan: &Plan, found: &Found<'_>) -> String {
     let base = |run: &Run, level: &str| run.summary.base_accuracy.get(level).copied();
     if let Some((_, arm)) = found.arms.iter().max_by_key(|(_, arm)| arm.runs.len()) {
         let values = of_levels(&base, &arm.runs);
-        add("untrained".to_owned(), String::new(), values, [String::new(), String::new(), String::new()]);
+        add(
+            "untrained".to_owned(),
+            String::new(),
+            values,
+            [String::new(), String::new(), String::new()],
+        );
     }
     for (arm, runs) in &found.arms {
-        let values = of_levels(
-            &|run, level| run.summary.accuracy.get(level).copied(),
-            &runs.runs,
-        );
+        let values = of_levels(&|run, level| run.summary.accuracy.get(level).copied(), &runs.runs);
         let less_main = main
             .filter(|_| arm.name != plan.main_arm)
             .and_then(|main| against(&pairs(runs, main)))
@@ -112,7 +122,12 @@ pub(super) fn accuracy(plan: &Plan, found: &Found<'_>) -> String {
             n => format!(", {n} diverged"),
         };
         let n_seeds = format!("{}{diverged}", runs.runs.len());
-        add(format!("`{}`: {}", arm.name, arm.label), n_seeds, values, [less_main, take_off, number(arm.paper, 1)]);
+        add(
+            format!("`{}`: {}", arm.name, arm.label),
+            n_seeds,
+            values,
+            [less_main, take_off, number(arm.paper, 1)],
+        );
     }
     table
 }
@@ -181,7 +196,12 @@ pub(super) fn bases(plan: &Plan, dir: &Path) -> anyhow::Result<String> {
         for Base { report, path: _ } in bases::existing(plan, &group.name, dir)? {
             let Some(report) = report else { continue };
             let hard = |of: &std::collections::BTreeMap<String, f64>| {
-                mean(&super::results::HARD.iter().filter_map(|l| of.get(*l).copied()).collect::<Vec<_>>())
+                mean(
+                    &super::results::HARD
+                        .iter()
+                        .filter_map(|l| of.get(*l).copied())
+                        .collect::<Vec<_>>(),
+                )
             };
             let cells = [
                 format!("`{}`", group.name),

@@ -29,7 +29,11 @@ fn every_arm_of_the_built_in_plan_makes_a_run() {
     // Two updates per rollout in every arm that samples, or a clip could do nothing.
     for arm in &plan.arms {
         let text = toml::to_string(&config(&arm.name, "easy").method).unwrap();
-        assert_eq!(text.contains("mini-batches = 2"), !arm.name.starts_with("sft") || arm.name == "sft-then-rl", "{text}");
+        assert_eq!(
+            text.contains("mini-batches = 2"),
+            !arm.name.starts_with("sft") || arm.name == "sft-then-rl",
+            "{text}"
+        );
     }
     // What the shaped arm has beyond the unshaped one is its shaping alone.
     let method = |arm: &str| toml::Table::try_from(config(arm, "easy").method).unwrap();
@@ -132,7 +136,10 @@ fn a_level_that_is_asked_for_decides_alone() {
         let claim = Claim { levels: levels.to_vec(), ..claim(Measure::Accuracy) };
         judge(&claim, &[(&a, &b)]).verdict
     };
-    assert_eq!([on(&[3]), on(&[2]), on(&[])], [Verdict::Appears, Verdict::Reversed, Verdict::NotSeen]);
+    assert_eq!(
+        [on(&[3]), on(&[2]), on(&[])],
+        [Verdict::Appears, Verdict::Reversed, Verdict::NotSeen]
+    );
 }
 
 #[test]
@@ -159,10 +166,18 @@ fn the_best_rate_is_taken_and_of_equal_ones_the_smallest() {
     store(5e-4, 0.25, 1.0);
     assert_eq!(rate(&plan, arm, dir.path()).unwrap(), None, "one rate is still missing");
     store(1e-3, 0.75, 0.5);
-    assert_eq!(rate(&plan, arm, dir.path()).unwrap(), Some(5e-4), "all three have a mean of 0.6, 0.625, 0.625");
+    assert_eq!(
+        rate(&plan, arm, dir.path()).unwrap(),
+        Some(5e-4),
+        "all three have a mean of 0.6, 0.625, 0.625"
+    );
     let path = work::run_dir(dir.path(), &work::name("hard", "luffy", 5e-4, plan.tuning_seed));
     fs::write(path.join("diverged.txt"), "").unwrap();
-    assert_eq!(rate(&plan, arm, dir.path()).unwrap(), Some(1e-3), "divergence counts as nothing right");
+    assert_eq!(
+        rate(&plan, arm, dir.path()).unwrap(),
+        Some(1e-3),
+        "divergence counts as nothing right"
+    );
 }
 
 #[test]

@@ -110,9 +110,7 @@ fn data_files(config: &RunConfig, dir: &Path) -> anyhow::Result<Files> {
     };
     let addition = &config.addition;
     let train = resolve(&config.data.train, "train.parquet", &|| train_tasks(addition))?;
-    let test = resolve(&config.data.test, "test.parquet", &|| {
-        test_tasks(addition)
-    })?;
+    let test = resolve(&config.data.test, "test.parquet", &|| test_tasks(addition))?;
     if train.is_empty() {
         let error =
             anyhow!("`data.train` is empty; name parquet or JSONL files, or `{BUILTIN_ADDITION}`");

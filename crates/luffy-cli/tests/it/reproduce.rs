@@ -115,7 +115,9 @@ fn stopped_when_the_time_is_up_it_continues_to_the_same_bytes() {
     // A third of a second at a time: runs are stopped between their steps.
     let mut n_starts = 0;
     while runs(&dir.path().join("parts/runs")).len() < expected.len()
-        || expected.iter().any(|run| !dir.path().join("parts/runs").join(run).join("summary.json").exists())
+        || expected
+            .iter()
+            .any(|run| !dir.path().join("parts/runs").join(run).join("summary.json").exists())
     {
         let part = luffy(dir.path(), &["--out", "parts", "--minutes", "0.006"]);
         assert!(part.status.success(), "{}", String::from_utf8_lossy(&part.stderr));
@@ -123,9 +125,12 @@ fn stopped_when_the_time_is_up_it_continues_to_the_same_bytes() {
         assert!(n_starts < 100, "it does not get on");
     }
     for run in &expected {
-        for file in ["metrics.jsonl", "answers.jsonl.zst", "checkpoints/step-000003/hf/model.safetensors"] {
+        for file in
+            ["metrics.jsonl", "answers.jsonl.zst", "checkpoints/step-000003/hf/model.safetensors"]
+        {
             let read = |root: &str| fs::read(dir.path().join(root).join(run).join(file));
-            let (expected, found) = (read("whole/runs").expect(file), read("parts/runs").expect(file));
+            let (expected, found) =
+                (read("whole/runs").expect(file), read("parts/runs").expect(file));
             assert!(expected == found, "{file} of {} differs", run.display());
         }
     }
@@ -169,7 +174,8 @@ fn the_page_is_checked_before_anything_runs_and_only_its_part_is_replaced() {
     assert!(text.starts_with("# Page\n<!--") && text.ends_with("-->\nafter\n"), "{text}");
     assert!(text.contains("## Learning rates") && !text.contains("old"), "{text}");
 
-    fs::write(dir.path().join("plan.toml"), PLAN.replace("steps = 3", "steps = 4")).expect("a file");
+    fs::write(dir.path().join("plan.toml"), PLAN.replace("steps = 3", "steps = 4"))
+        .expect("a file");
     let other = luffy(dir.path(), &["--out", "out", "--minutes", "0"]);
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("another plan"));

@@ -10,6 +10,9 @@ const BOOTSTRAP_SEED: u64 = 0;
 /// A p-value of the sign test below this counts.
 const SIGNIFICANT: f64 = 0.05;
 
+/// Fewest seeds on which a difference in accuracy counts: the interval of one seed knows no other.
+const FEWEST_SEEDS: usize = 3;
+
 /// Whether a claim holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -17,12 +20,34 @@ pub(super) enum Verdict {
     Untested,
     /// The difference has the sign that was claimed, and it is certain enough.
     Appears,
-    /// The sign that was claimed, and every interval without 0, but too few pairs for the sign test.
+    /// The sign that was claimed, on too few seeds.
     Leans,
     /// 0 is not excluded.
     NotSeen,
+    /// The other sign, on too few seeds.
+    LeansBack,
     /// The difference has the other sign, and it is certain enough.
     Reversed,
+}
+
+impl Verdict {
+    /// Of a difference, which has the claimed sign where it is above 0.
+    fn of(difference: Option<Difference>, is_certain: bool) -> Self {
+        match difference {
+            None => Self::Untested,
+            Some(found) if !found.excludes_zero() => Self::NotSeen,
+            Some(found) => Self::signed(found.mean > 0.0, is_certain),
+        }
+    }
+
+    const fn signed(is_claimed: bool, is_certain: bool) -> Self {
+        match (is_claimed, is_certain) {
+            (true, true) => Self::Appears,
+            (true, false) => Self::Leans,
+            (false, true) => Self::Reversed,
+            (false, false) => Self::LeansBack,
+        }
+    }
 }
 
 /// A claim judged on one set.
@@ -58,9 +83,10 @@ pub(super) fn concerns(claim: &Claim, set: &Set) -> bool {
 
 /// Judges a claim by the runs that both arms have.
 ///
-/// Accuracy: the interval over seeds and problems excludes 0. Anything else: the interval over seeds
-/// excludes 0 and the two-sided sign test over seeds is below 0.05, for which six seeds are needed; with
-/// fewer it can only lean. Take-off has the sign test alone.
+/// Accuracy: the interval over seeds and problems excludes 0, and there are three seeds or more. Anything
+/// else: the interval over seeds excludes 0 and the two-sided sign test over seeds is below 0.05, for which
+/// six seeds are needed. With fewer it can only lean. Take-off has the sign test alone: it leans where
+/// every seed that differs has the same sign.
 pub(super) fn judge(claim: &Claim, pairs: &[(&Run, &Run)]) -> Finding {
     match claim.measure {
         Measure::Accuracy => {
@@ -71,11 +97,7 @@ pub(super) fn judge(claim: &Claim, pairs: &[(&Run, &Run)]) -> Finding {
             let of = |run: &Run| share(&run.outcomes(&claim.levels));
             let signs = signs(pairs.iter().filter_map(|(a, b)| Some(of(a)? - of(b)?)));
             let difference = accuracy_difference(&more, &less, BOOTSTRAP_SEED);
-            let verdict = difference.map_or(Verdict::Untested, |d| match () {
-                () if !d.excludes_zero() => Verdict::NotSeen,
-                () if d.mean > 0.0 => Verdict::Appears,
-                () => Verdict::Reversed,
-            });
+            let verdict = Verdict::of(difference, pairs.len() >= FEWEST_SEEDS);
             let mean = |of_arm: &[crate::paired::Outcomes]| {
                 crate::stats::mean(&of_arm.iter().filter_map(share).collect::<Vec<_>>())
             };
@@ -92,16 +114,8 @@ pub(super) fn judge(claim: &Claim, pairs: &[(&Run, &Run)]) -> Finding {
                 .collect();
             let signs = signs(values.iter().map(|(a, b)| a - b));
             let difference = figure_difference(&values, BOOTSTRAP_SEED);
-            let verdict = difference.map_or(Verdict::Untested, |d| {
-                let is_certain = sign_test(signs.0, signs.1) < SIGNIFICANT;
-                match () {
-                    () if !d.excludes_zero() => Verdict::NotSeen,
-                    () if !is_certain && d.mean > 0.0 => Verdict::Leans,
-                    () if !is_certain => Verdict::NotSeen,
-                    () if d.mean > 0.0 => Verdict::Appears,
-                    () => Verdict::Reversed,
-                }
-            });
+            let is_certain = sign_test(signs.0, signs.1) < SIGNIFICANT;
+            let verdict = Verdict::of(difference, is_certain);
             let mean = |of: fn(&(f64, f64)) -> f64| {
                 crate::stats::mean(&values.iter().map(of).collect::<Vec<_>>())
             };
@@ -132,16 +146,12 @@ fn take_off(pairs: &[(&Run, &Run)]) -> Finding {
     let values: Vec<(f64, f64)> = pairs.iter().map(|(a, b)| (step(a), step(b))).collect();
     let n = |of: fn(&(f64, f64)) -> bool| values.iter().filter(|pair| of(pair)).count() as u64;
     let signs = (n(|(a, b)| a > b), n(|(a, b)| a < b));
+    let is_certain = sign_test(signs.0, signs.1) < SIGNIFICANT;
     let verdict = match signs {
         _ if values.is_empty() => Verdict::Untested,
-        (later, earlier) if sign_test(later, earlier) < SIGNIFICANT => {
-            if later > earlier {
-                Verdict::Appears
-            } else {
-                Verdict::Reversed
-            }
-        }
+        (later, earlier) if is_certain => Verdict::signed(later > earlier, true),
         (later, 0) if later > 0 => Verdict::Leans,
+        (0, earlier) if earlier > 0 => Verdict::LeansBack,
         _ => Verdict::NotSeen,
     };
     let median = |of: fn(&(f64, f64)) -> f64| median(values.iter().map(of).collect());

@@ -182,7 +182,8 @@ fn body(plan: &Plan, sets: &[Found<'_>], parts: &Parts, pictures: &str) -> Strin
         let (most, fewest) = found.n_seeds();
         let seeds = if most == fewest { most.to_string() } else { format!("{fewest} to {most}") };
         let _ = writeln!(text, "\n## Set `{}`\n", found.set.name);
-        let _ = writeln!(text, "{}; {seeds} seeds.\n", capital(&found.set.about));
+        let plural = if seeds == "1" { "" } else { "s" };
+        let _ = writeln!(text, "{}; {seeds} seed{plural}.\n", capital(&found.set.about));
         text.push_str(&tables::accuracy(plan, found));
         let _ = writeln!(text, "\n![curves on set {0}]({pictures}{0}.svg)\n", found.set.name);
         text.push_str(&verdicts(plan, found));
@@ -205,7 +206,7 @@ fn body(plan: &Plan, sets: &[Found<'_>], parts: &Parts, pictures: &str) -> Strin
 const READING: &str = "\
 - Accuracy is greedy, on the same test problems for every run; the mean is over the four levels.
 - Intervals are paired bootstraps of 95 %, 1,000 resamples: of accuracy over seeds and problems, of other figures over seeds.
-- *Appears*: the difference has the sign that was claimed and its interval excludes 0; for figures other than accuracy also the two-sided sign test over seeds is below 0.05, for which six seeds are needed. *Leans*: the interval excludes 0 and the seeds are too few for the sign test. *Reversed*: as *appears*, with the other sign.
+- *Appears*: the difference has the sign that was claimed and its interval excludes 0; accuracy needs three seeds or more, every other figure a two-sided sign test over seeds below 0.05, for which six are needed. *The other way round*: the same with the other sign. *Leans*: the interval excludes 0, and the seeds are too few.
 - Many claims are judged: of twenty that do not hold, one appears by chance.
 - Take-off is the first step whose on-policy reward on levels 3 and 4 is one half or more; the median over seeds, with the number of seeds that get there.
 - Steps in the tables are means of the ten steps up to the one named.
@@ -225,6 +226,7 @@ fn verdicts(plan: &Plan, found: &Found<'_>) -> String {
         (Verdict::Appears, "What appears"),
         (Verdict::Leans, "What leans that way, with too few seeds to tell"),
         (Verdict::Reversed, "What is the other way round"),
+        (Verdict::LeansBack, "What leans the other way, with too few seeds to tell"),
         (Verdict::NotSeen, "What does not appear"),
         (Verdict::Untested, "What cannot be judged, since an arm has no such figure"),
     ] {
@@ -275,13 +277,14 @@ fn sentence(claim: &Claim, finding: &Finding) -> String {
             d.mean, d.interval.low, d.interval.high
         )
     });
-    let more = if claim.measure == Measure::TakeOff { "later" } else { "more" };
+    let (more, less) =
+        if claim.measure == Measure::TakeOff { ("later", "earlier") } else { ("more", "less") };
     let ties = match finding.difference.map(|d| d.n_pairs as u64) {
         Some(n) if n > above + below => format!(", {} equal", n - above - below),
         _ => String::new(),
     };
     format!(
-        "- {}: {figures}{difference}; {more} in {above} seeds, less in {below}{ties} (sign test p = {:.3}). There: {}.",
+        "- {}: {figures}{difference}; {more} in {above} of the seeds, {less} in {below}{ties} (sign test p = {:.3}). There: {}.",
         claim.text,
         finding.p_value(),
         claim.paper
@@ -302,12 +305,13 @@ fn on_screen(plan: &Plan, sets: &[Found<'_>]) -> String {
         let (most, fewest) = found.n_seeds();
         let _ = writeln!(
             text,
-            "set {}: {} arms, {fewest} to {most} seeds; of the paper's effects {} appear, {} lean that way, {} do not, {} are reversed",
+            "set {}: {} arms, {fewest} to {most} seeds; of the paper's effects {} appear, {} lean that way, {} do not, {} lean the other way, {} are reversed",
             found.set.name,
             found.arms.len(),
             n(Verdict::Appears),
             n(Verdict::Leans),
             n(Verdict::NotSeen),
+            n(Verdict::LeansBack),
             n(Verdict::Reversed)
         );
     }

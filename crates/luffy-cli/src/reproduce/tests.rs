@@ -108,7 +108,7 @@ fn both(measure: Measure, a: &[Run], b: &[Run]) -> (Verdict, Verdict) {
 
 #[test]
 fn a_verdict_follows_sign_and_certainty() {
-    use Verdict::{Appears, Leans, NotSeen, Reversed, Untested};
+    use Verdict::{Appears, Leans, LeansBack, NotSeen, Reversed, Untested};
     let runs = |n: u64, take_off: Option<u64>, solved, entropy: f64| -> Vec<Run> {
         (0..n).map(|seed| run(seed, take_off, solved, entropy + 0.01 * seed as f64)).collect()
     };
@@ -121,9 +121,11 @@ fn a_verdict_follows_sign_and_certainty() {
     }
     // Five seeds of one sign have p = 2/32: not enough for a figure of which a run has one.
     let five = (runs(5, None, all, 0.3), runs(5, Some(10), none, 0.2));
-    assert_eq!(both(Measure::Entropy, &five.0, &five.1), (Leans, NotSeen));
-    assert_eq!(both(Measure::TakeOff, &five.0, &five.1), (Leans, NotSeen));
+    assert_eq!(both(Measure::Entropy, &five.0, &five.1), (Leans, LeansBack));
+    assert_eq!(both(Measure::TakeOff, &five.0, &five.1), (Leans, LeansBack));
     assert_eq!(both(Measure::Accuracy, &five.0, &five.1), (Appears, Reversed));
+    // Two seeds do not stand for others, however many problems they have.
+    assert_eq!(both(Measure::Accuracy, &five.0[..2], &five.1[..2]), (Leans, LeansBack));
 }
 
 #[test]
@@ -134,7 +136,7 @@ fn a_level_that_is_asked_for_decides_alone() {
     b.solved.insert("2".to_owned(), vec![true; 4]);
     let on = |levels: &[u32]| {
         let claim = Claim { levels: levels.to_vec(), ..claim(Measure::Accuracy) };
-        judge(&claim, &[(&a, &b)]).verdict
+        judge(&claim, &[(&a, &b); 3]).verdict
     };
     assert_eq!(
         [on(&[3]), on(&[2]), on(&[])],

@@ -17,7 +17,7 @@ use luffy_core::{
     Behavior, FinishReason, GradedGroup, AdvantageEstimator, Group, MicroBatch, Objective, Origin, Prompt, Purpose,
     Response, Row, Sampling, Span, StepShape, StreamKey, Task, TokenStats, Trajectory, Verifier,
 };
-use luffy_objective::{Aggregate, Clip, GroupRelative, MixedPolicyLoss, Regularized};
+use luffy_objective::{Advantages, MixedPolicyLoss, Regularized};
 use luffy_reward::{Format, GradingValues, MathVerifier, Profile};
 use luffy_rollout::choose;
 
@@ -54,7 +54,7 @@ fn main() {
     let prompt = Prompt { task, index: 0, tokens: vec![3].into(), demonstrations: vec![] };
     let group = Group { prompt: Arc::new(prompt), trajectories };
     let groups = [GradedGroup { group, verdicts, rewards }];
-    let advantages = GroupRelative::default().advantages(&groups);
+    let advantages = Advantages::default().advantages(&groups);
     let rows: Vec<Row> = groups[0]
         .group
         .trajectories
@@ -64,12 +64,7 @@ fn main() {
         .collect();
     let device = Device::flex().autodiff();
     let batch = MicroBatch::collate(&rows.iter().collect::<Vec<_>>(), &device);
-    let objective = MixedPolicyLoss {
-        shaping: Arc::new(Regularized { gamma: 0.1 }),
-        clip: Clip::None,
-        aggregate: Aggregate::ConstantLength,
-        entropy_coefficient: 0.0,
-    };
+    let objective = MixedPolicyLoss::new(Arc::new(Regularized { gamma: 0.1 }));
     let scale = objective.scale(&StepShape { n_rows: 2, n_tokens: 4, n_policy_tokens: 4, n_demonstrated: 2, max_response_len: 2 });
     let logprobs = Tensor::<2>::full([2, 2], 0.5, &device).log();
     let entropy = Tensor::<2>::zeros([2, 2], &device);

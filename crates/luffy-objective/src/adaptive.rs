@@ -114,3 +114,87 @@ impl AdaptiveEntropy {
         scalars.get(LOG_ALPHA).copied().unwrap_or_else(|| self.initial.ln())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(adaptive: AdaptiveEntropy, entropies: &[f64]) -> Vec<f64> {
+        let mut scalars = BTreeMap::new();
+        let mut coefficients = vec![adaptive.coefficient(&scalars)];
+        for entropy in entropies {
+            adaptive.update(&mut scalars, *entropy);
+            coefficients.push(adaptive.coefficient(&scalars));
+        }
+        coefficients
+    }
+
+    #[track_caller]
+    fn check(adaptive: AdaptiveEntropy, entropies: &[f64], expected: &[f64]) {
+        let got = run(adaptive, entropies);
+        assert_eq!(got.len(), expected.len());
+        for (got, expected) in got.iter().zip(expected) {
+            assert!((got / expected - 1.0).abs() < 1e-9, "{got} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn the_first_step_of_the_logarithm_is_the_learning_rate() {
+        // Adam's first step is lr * sign of the gradient (up to epsilon, here of the order of 1e-8 / 5e-4);
+        // decay moves ln(0.001) by lr * 0.01 of itself towards 0.
+        let adaptive = AdaptiveEntropy::default();
+        let start = 0.001_f64.ln();
+        let gradient: f64 = -0.5 * 0.001;
+        let up = 0.01 * gradient.abs() / (gradient.abs() + 1e-8);
+        check(adaptive, &[0.5], &[0.001, (start * (1.0 - 1e-4) + up).exp()]);
+        let gradient = 2.0 * 0.001;
+        let down = 0.01 * gradient / (gradient + 1e-8);
+        check(adaptive, &[3.0], &[0.001, (start * (1.0 - 1e-4) - down).exp()]);
+    }
+
+    #[test]
+    fn later_steps_average_over_gradients() {
+        // Two gradients g1 = (0.5 - 1) * a0 and g2 = (1.2 - 1) * a1, AdamW written out.
+        let adaptive = AdaptiveEntropy { initial: 0.1, lr: 0.05, ..AdaptiveEntropy::default() };
+        let (a0, l0) = (0.1_f64, 0.1_f64.ln());
+        let g1 = -0.5 * a0;
+        let l1 = l0 * (1.0 - 0.05 * 0.01) - 0.05 * g1 / (g1.abs() + 1e-8);
+        let g2 = 0.2 * l1.exp();
+        let first = (0.9 * 0.1 * g1 + 0.1 * g2) / (1.0 - 0.81);
+        let second = (0.999 * 0.001 * g1 * g1 + 0.001 * g2 * g2) / (1.0 - 0.998_001);
+        let l2 = l1 * (1.0 - 0.05 * 0.01) - 0.05 * first / (second.sqrt() + 1e-8);
+        check(adaptive, &[0.5, 1.2], &[a0, l1.exp(), l2.exp()]);
+    }
+
+    #[test]
+    fn the_coefficient_rises_below_the_target_and_falls_above() {
+        let low = run(AdaptiveEntropy::default(), &[0.3; 50]);
+        assert!(low.windows(2).all(|pair| pair[1] > pair[0]), "{low:?}");
+        let high = run(AdaptiveEntropy::default(), &[1.7; 50]);
+        assert!(high.windows(2).all(|pair| pair[1] < pair[0]), "{high:?}");
+    }
+
+    #[test]
+    fn the_proportional_rule_divides_by_the_entropy_of_the_update_before() {
+        let adaptive = AdaptiveEntropy {
+            rule: EntropyRule::Proportional,
+            target: 1.5,
+            ..AdaptiveEntropy::default()
+        };
+        check(adaptive, &[0.5, 3.0], &[0.001, 0.003, 0.0005]);
+    }
+
+    #[test]
+    fn a_limit_holds_the_coefficient() {
+        let learned = AdaptiveEntropy { max: 0.0011, ..AdaptiveEntropy::default() };
+        assert!(run(learned, &[0.1; 200]).iter().all(|coefficient| *coefficient <= 0.0011));
+        let rule = EntropyRule::Proportional;
+        check(AdaptiveEntropy { rule, max: 0.002, ..learned }, &[0.1, 0.0], &[0.001, 0.002, 0.002]);
+    }
+
+    #[test]
+    fn a_diverged_entropy_leaves_no_trace() {
+        let got = run(AdaptiveEntropy::default(), &[f64::NAN, f64::INFINITY]);
+        assert!(got.iter().all(|coefficient| (coefficient / 0.001 - 1.0).abs() < 1e-12), "{got:?}");
+    }
+}

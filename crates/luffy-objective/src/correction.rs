@@ -57,19 +57,22 @@ impl Correction {
     /// The weight of each sampled token, without gradient; `None` where nothing is corrected.
     ///
     /// # Shapes
-    /// - `log_ratios` (`proximal - behavior`, nats), `sampled`, result: `[B, T]`. Outside of `sampled` the
-    ///   log-ratios may be anything and the result has no meaning, but is finite or infinite and not NaN.
+    /// - `log_ratios` (`proximal - behavior`, nats), `sampled`, result: `[B, T]`; the result is zero outside
+    ///   of `sampled`, where the log-ratios may be anything.
     pub fn weights(&self, log_ratios: Tensor<2>, sampled: &Tensor<2, Bool>) -> Option<Tensor<2>> {
+        let sampled = sampled.clone().inner();
         match *self {
             Self::None => None,
-            Self::Truncate { max, level } => Some(level.ratios(log_ratios, sampled).clamp_max(max)),
+            Self::Truncate { max, level } => {
+                Some(keep(level.ratios(log_ratios, &sampled).clamp_max(max), &sampled))
+            }
             Self::Mask { low, high, level } => {
-                let ratios = level.ratios(log_ratios, sampled);
+                let ratios = level.ratios(log_ratios, &sampled);
                 let is_within = ratios
                     .clone()
                     .greater_equal_elem(low)
                     .bool_and(ratios.clone().lower_equal_elem(high));
-                Some(keep(ratios, &is_within))
+                Some(keep(ratios, &is_within.bool_and(sampled)))
             }
         }
     }
@@ -77,7 +80,7 @@ impl Correction {
 
 impl Level {
     fn ratios(self, log_ratios: Tensor<2>, sampled: &Tensor<2, Bool>) -> Tensor<2> {
-        let log_ratios = keep(log_ratios.inner(), &sampled.clone().inner());
+        let log_ratios = keep(log_ratios.inner(), sampled);
         let dims = log_ratios.dims();
         let log_ratios = match self {
             Self::Token => log_ratios,
@@ -88,5 +91,84 @@ impl Level {
             }
         };
         log_ratios.exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device, TensorData};
+
+    use super::*;
+
+    /// Two rows: three sampled tokens and one that is not; one sampled token that is far off.
+    const RATIOS: [[f64; 4]; 2] = [[0.5, 1.25, 4.0, f64::NAN], [1e300, 7.0, 7.0, 7.0]];
+    const SAMPLED: [[bool; 4]; 2] = [[true, true, true, false], [true, false, false, false]];
+
+    #[track_caller]
+    fn check(correction: Correction, expected: [[f64; 4]; 2]) {
+        let device = Device::flex();
+        let log_ratios: Vec<f64> = RATIOS.concat().iter().map(|ratio| ratio.ln()).collect();
+        let log_ratios =
+            Tensor::<2>::from_data(TensorData::new(log_ratios, [2, 4]), (&device, DType::F64));
+        let sampled = Tensor::<2, Bool>::from_data(SAMPLED, &device);
+        let got = correction.weights(log_ratios, &sampled).expect("there is a correction");
+        for (got, expected) in got.into_data().iter::<f64>().zip(expected.concat()) {
+            assert!((got - expected).abs() < 1e-9, "{correction:?}: {got} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn truncation_holds_ratios_at_their_bound() {
+        let truncate = |max, level| Correction::Truncate { max, level };
+        check(truncate(2.0, Level::Token), [[0.5, 1.25, 2.0, 0.0], [2.0, 0.0, 0.0, 0.0]]);
+        // 0.5 * 1.25 * 4 = 2.5, and its third root.
+        check(truncate(3.0, Level::Sequence), [[2.5, 2.5, 2.5, 0.0], [3.0, 0.0, 0.0, 0.0]]);
+        let root = 2.5_f64.cbrt();
+        check(truncate(2.0, Level::Geometric), [[root, root, root, 0.0], [2.0, 0.0, 0.0, 0.0]]);
+    }
+
+    #[test]
+    fn masks_drop_what_lies_outside() {
+        let mask = |low, high, level| Correction::Mask { low, high, level };
+        check(mask(0.5, 2.0, Level::Token), [[0.5, 1.25, 0.0, 0.0], [0.0; 4]]);
+        check(mask(0.6, 5.0, Level::Token), [[0.0, 1.25, 4.0, 0.0], [0.0; 4]]);
+        check(mask(0.5, 2.6, Level::Sequence), [[2.5, 2.5, 2.5, 0.0], [0.0; 4]]);
+        check(mask(0.5, 2.4, Level::Sequence), [[0.0; 4]; 2]);
+        let root = 2.5_f64.cbrt();
+        check(mask(0.5, 1.4, Level::Geometric), [[root, root, root, 0.0], [0.0; 4]]);
+    }
+
+    #[test]
+    fn without_a_correction_there_are_no_weights() {
+        let device = Device::flex();
+        let sampled = Tensor::<2, Bool>::from_data([[true]], &device);
+        let none = Correction::None.weights(Tensor::<2>::from_data([[1.0]], &device), &sampled);
+        assert!(none.is_none());
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Table {
+        correction: Correction,
+    }
+
+    #[test]
+    fn every_correction_has_a_name() {
+        for (toml, expected) in [
+            ("'none'", Correction::None),
+            (
+                "{ truncate = { max = 2.0 } }",
+                Correction::Truncate { max: 2.0, level: Level::Token },
+            ),
+            (
+                "{ mask = { low = 0.5, high = 5.0, level = 'geometric' } }",
+                Correction::Mask { low: 0.5, high: 5.0, level: Level::Geometric },
+            ),
+        ] {
+            let table: Table = toml::from_str(&format!("correction = {toml}")).unwrap();
+            assert_eq!(table.correction, expected);
+            let written = toml::to_string(&table).unwrap();
+            assert_eq!(toml::from_str::<Table>(&written).unwrap(), table);
+        }
+        assert!(toml::from_str::<Table>("correction = { truncate = { most = 2.0 } }").is_err());
     }
 }

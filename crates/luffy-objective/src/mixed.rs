@@ -132,7 +132,9 @@ impl Objective for MixedPolicyLoss {
             None => token_losses.clone().sum(),
         };
         let pg = sums.total(policy_sum.clone());
-        let mut loss = policy_sum / scale.divisor;
+        // Multiplied, not divided: the way back through a division by a number is rounded to `f32`
+        // (burn 0.22.1).
+        let mut loss = policy_sum * (1.0 / scale.divisor);
 
         // The terms next to it.
         let bonus = entropy_bonus(

@@ -38,3 +38,43 @@ fn n_kept(n: usize, share: f64) -> usize {
     let kept = (share * n as f64 - 1e-9).ceil().clamp(0.0, n as f64);
     kept as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(share: f64, entropy: [[f64; 5]; 2], demonstrated: [[bool; 5]; 2], kept: &[usize]) {
+        let device = Device::flex();
+        let entropy = Tensor::<2>::from_data(entropy, &device);
+        let demonstrated = Tensor::<2, Bool>::from_data(demonstrated, &device);
+        let got = most_undecided(&entropy, &demonstrated, share).into_data();
+        let got: Vec<usize> =
+            got.iter::<bool>().enumerate().filter(|(_, kept)| *kept).map(|(i, _)| i).collect();
+        assert_eq!(got, kept, "share {share}");
+    }
+
+    const ENTROPY: [[f64; 5]; 2] = [[0.1, 0.9, 0.5, 0.9, 9.0], [3.0, 3.0, 3.0, 9.0, f64::NAN]];
+    const DEMONSTRATED: [[bool; 5]; 2] =
+        [[true, true, true, true, false], [true, true, true, false, false]];
+
+    #[test]
+    fn each_row_keeps_its_own_share_rounded_up() {
+        check(0.2, ENTROPY, DEMONSTRATED, &[1, 5]);
+        check(0.5, ENTROPY, DEMONSTRATED, &[1, 3, 5, 6]);
+        check(0.6, ENTROPY, DEMONSTRATED, &[1, 2, 3, 5, 6]);
+        check(1.0, ENTROPY, DEMONSTRATED, &[0, 1, 2, 3, 5, 6, 7]);
+        check(0.0, ENTROPY, DEMONSTRATED, &[]);
+        check(0.5, ENTROPY, [[false; 5]; 2], &[]);
+    }
+
+    #[test]
+    fn a_rounding_error_does_not_keep_one_more() {
+        // 0.7 * 10 is 7.000000000000001 in f64.
+        assert_eq!(n_kept(10, 0.7), 7);
+        assert_eq!(n_kept(10, 0.71), 8);
+        assert_eq!(n_kept(1, 0.2), 1);
+    }
+}

@@ -130,3 +130,38 @@ pub fn all_max_clip(logprobs: &[f64], valid: &[bool], max: f64) -> Vec<bool> {
     let pairs = logprobs.iter().zip(valid);
     pairs.map(|(logprob, valid)| *valid && logprob.exp() <= max).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // All 60 mixed and 15 plain cases of the conformance vectors stand in tests/it/conformance.rs; here is
+    // what they do not tell apart.
+
+    #[test]
+    fn means_over_nothing_are_absent_or_zero() {
+        assert_eq!(mean(&[1.0, 2.0], &[false, false]), None);
+        assert!(mean_or_zero(&[1.0, 2.0], &[false, false]).abs() <= 0.0);
+        assert_eq!(mean(&[1.0, 2.0, f64::NAN], &[true, true, false]), Some(1.5));
+    }
+
+    #[test]
+    fn shares_of_a_bound_that_is_off_are_zero_even_of_nothing() {
+        assert_eq!(off_ratio_max_clip_frac(&[0.7], &[false], None), Some(0.0));
+        assert_eq!(off_ratio_max_clip_frac(&[0.7], &[false], Some(0.6)), None);
+        assert_eq!(off_ratio_min_clip_frac(&[0.7, 0.01], &[true, true], Some(0.05)), Some(0.5));
+        assert_eq!(on_pg_clipfrac(&[2.0], &[1.0], &[true], None), Some(0.0));
+    }
+
+    #[test]
+    fn the_plain_share_is_zero_where_the_clip_is_on() {
+        let share = |is_on| pg_clipfrac(&[2.0, 1.0], &[1.0, 1.0], &[true, true], (0.8, 1.2), is_on);
+        assert_eq!((share(true), share(false)), (Some(0.0), Some(0.5)));
+    }
+
+    #[test]
+    fn sure_tokens_leave_and_others_stay() {
+        let logprobs = [0.95_f64.ln(), 0.9_f64.ln(), 0.95_f64.ln()];
+        assert_eq!(all_max_clip(&logprobs, &[true, true, false], 0.92), [false, true, false]);
+    }
+}

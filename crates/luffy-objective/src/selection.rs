@@ -55,7 +55,8 @@ impl Streams {
             behavior: batch.behavior_logprobs.clone().cast(dtype),
             entropy: stats.entropy.cast(dtype),
             demonstrated: batch.demonstrated.clone(),
-            advantages: batch.advantages.clone().cast(dtype),
+            // Zero elsewhere, not only masked later: a NaN would come back through the sums over a row.
+            advantages: keep(batch.advantages.clone().cast(dtype), &batch.response_mask),
             logprobs: stats.logprobs,
         }
     }

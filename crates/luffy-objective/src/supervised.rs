@@ -39,7 +39,9 @@ impl Objective for SupervisedLoss {
         let streams = Streams::of(stats, batch);
         let Selection { learned, demonstrated, .. } = Selection::of(batch);
         let shaped = keep(self.shaping.shape(&streams.view(&learned)), &learned);
-        let loss = shaped.sum() / -scale.n_tokens;
+        // Multiplied, not divided: the way back through a division by a number is rounded to `f32`
+        // (burn 0.22.1).
+        let loss = shaped.sum() * (-1.0 / scale.n_tokens);
 
         let mut sums = Sums::new(streams.logprobs.dtype());
         let n = sums.count(&learned);

@@ -31,7 +31,7 @@ pub enum Estimator {
     /// `A = (R - mean) / mean` within a group, 0 where the mean is not above 0. For rewards that are not
     /// negative: prompts that rarely succeed weigh more.
     ///
-    /// MaxRL, <https://arxiv.org/abs/2602.02710>.
+    /// `MaxRL`, <https://arxiv.org/abs/2602.02710>.
     MaxRl,
 }
 
@@ -177,3 +177,6 @@ fn n_learned(trajectory: &Trajectory) -> f64 {
     let learned = trajectory.spans.iter().filter(|span| !matches!(span.origin, Origin::Context));
     learned.map(|span| f64::from(span.len)).sum()
 }
+
+#[cfg(test)]
+mod tests;

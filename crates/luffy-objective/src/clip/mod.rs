@@ -146,3 +146,6 @@ impl Clip {
         matches!(self, Self::Cispo { .. } | Self::Gspo { .. } | Self::Sapo { .. })
     }
 }
+
+#[cfg(test)]
+mod tests;

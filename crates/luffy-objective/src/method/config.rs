@@ -257,7 +257,8 @@ pub struct HptConfig {
 
 impl Default for HptConfig {
     fn default() -> Self {
-        let policy = beside_supervision(OnPolicyConfig::dr_grpo().policy);
+        // No clip, as in the launch script of its code.
+        let policy = beside_supervision(PolicySettings::default());
         Self { gate: 0, sft_coefficient: 1.0, policy }
     }
 }
@@ -334,14 +335,15 @@ pub struct TrapoConfig {
     pub alpha: f64,
     /// Weight of the supervised term on prefixes.
     pub sft_coefficient: f64,
-    /// The rounds of a group. Their sizes sum to `group-size`. The paper's own were not at hand: these are
-    /// ours.
+    /// The rounds of a group. Their sizes sum to `group-size`.
     pub micro_groups: Vec<MicroGroup>,
     /// Everything else.
     #[serde(flatten)]
     pub policy: PolicySettings,
 }
 
+/// The rounds of its code: 4 samples; 2 more, a quarter of the demonstration given if fewer than 2 of 4 are
+/// right; 1 with half of it if fewer than 4 of 6 are; 1 demonstration if any is wrong.
 impl Default for TrapoConfig {
     fn default() -> Self {
         let round = |size, below, share| MicroGroup { size, below, share };
@@ -350,11 +352,11 @@ impl Default for TrapoConfig {
             sft_coefficient: 1.0,
             micro_groups: vec![
                 round(4, -1.0, 0.0),
-                round(2, 0.5, 0.2),
-                round(1, 0.7, 0.5),
-                round(1, 0.9, 1.0),
+                round(2, 0.5, 0.25),
+                round(1, 0.66, 0.5),
+                round(1, 1.0, 1.0),
             ],
-            policy: PolicySettings { demonstrated_weight: 0.0, ..grpo() },
+            policy: PolicySettings { demonstrated_weight: 0.0, ..PolicySettings::default() },
         }
     }
 }

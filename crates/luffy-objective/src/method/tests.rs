@@ -201,9 +201,13 @@ fn plans_of_the_methods() {
 #[test]
 fn trapo_helps_where_rewards_are_low() {
     let trapo = method("name = 'trapo'");
-    assert_eq!(plan(&*trapo, at(0), &[1.0, 1.0, 1.0, 0.0]), "ss");
+    assert_eq!(plan(&*trapo, at(0), &[1.0, 1.0, 0.0, 0.0]), "ss");
+    // A quarter of four tokens.
+    assert_eq!(plan(&*trapo, at(0), &[1.0, 0.0, 0.0, 0.0]), "(0:1)(0:1)");
     assert_eq!(plan(&*trapo, at(0), &[0.0, 0.0, 1.0, 0.0, 1.0, 1.0]), "(0:2)");
-    assert_eq!(plan(&*trapo, at(0), &[1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0]), "0");
+    assert_eq!(plan(&*trapo, at(0), &[1.0, 0.0, 1.0, 0.0, 1.0, 1.0]), "s");
+    assert_eq!(plan(&*trapo, at(0), &[1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0]), "0");
+    assert_eq!(plan(&*trapo, at(0), &[1.0; 7]), "s");
     assert_eq!(plan(&*trapo, at(0), &[1.0; 8]), "");
 }
 
@@ -402,7 +406,7 @@ fn a_prefix_is_demonstrated_and_the_rest_sampled() {
         Span { len: 1, origin: Origin::Demonstrated(Behavior::One) },
         Span { len: 1, origin: Origin::Sampled { logprobs: vec![-0.5] } },
     ];
-    let update = &updates("name = 'trapo'\nscale = 'none'", 0, &[group])[0];
+    let update = &updates("name = 'trapo'", 0, &[group])[0];
     // The prefix has no advantage: it is supervised.
     assert_eq!(update.rows[1].row.advantages, [0.0, 0.5]);
     let shape = update.shape;

@@ -135,3 +135,71 @@ impl ShapingConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Table {
+        shaping: ShapingConfig,
+    }
+
+    fn parse(toml: &str) -> Result<ShapingConfig, toml::de::Error> {
+        toml::from_str::<Table>(toml).map(|table| table.shaping)
+    }
+
+    /// What is written reads back as the same, and builds what its name says.
+    fn check(toml: &str, built: &str) {
+        let config = parse(&format!("shaping = {toml}")).unwrap();
+        let written = toml::to_string(&Table { shaping: config }).unwrap();
+        assert_eq!(parse(&written).unwrap(), config, "{written}");
+        config.validate().unwrap();
+        assert_eq!(format!("{:?}", config.build()), built);
+    }
+
+    #[test]
+    fn every_name_builds_its_shaping() {
+        check("'none'", "Identity");
+        check("{ regularized = { gamma = 0.1 } }", "Regularized { gamma: 0.1 }");
+        check("{ log = { weight = 0.2 } }", "Log { weight: 0.2 }");
+        check("{ identity-plus-log = { weight = 0.3 } }", "IdentityPlusLog { weight: 0.3 }");
+        check("'square-root'", "Power { exponent: 0.5 }");
+        check("{ power = { exponent = 0.4 } }", "Power { exponent: 0.4 }");
+        check("{ regularized-ratio = { gamma = 0.6 } }", "RegularizedRatio { gamma: 0.6 }");
+        check("'likelihood'", "Likelihood");
+        check("'dft'", "Dft");
+        check("'chord-phi'", "ChordPhi");
+        check("{ trapo = { alpha = 0.7 } }", "Trapo { alpha: 0.7 }");
+        check("'rl-plus'", "RlPlus");
+        assert_eq!(ShapingConfig::default(), ShapingConfig::None);
+    }
+
+    #[test]
+    fn keys_that_a_shaping_does_not_know_are_refused() {
+        for (toml, word) in [
+            ("{ regularized = { gama = 0.1 } }", "gama"),
+            ("{ regularized = { gamma = 0.1, alpha = 1 } }", "alpha"),
+            ("'regularised'", "regularised"),
+        ] {
+            let error = parse(&format!("shaping = {toml}")).unwrap_err().to_string();
+            assert!(error.contains(word), "{toml}: {error}");
+        }
+    }
+
+    #[test]
+    fn settings_that_make_no_shaping_are_refused() {
+        for (config, word) in [
+            (ShapingConfig::Regularized { gamma: 0.0 }, "gamma is 0"),
+            (ShapingConfig::RegularizedRatio { gamma: f64::NAN }, "gamma is NaN"),
+            (ShapingConfig::Log { weight: f64::INFINITY }, "weight is inf"),
+            (ShapingConfig::IdentityPlusLog { weight: f64::NAN }, "weight is NaN"),
+            (ShapingConfig::Power { exponent: -1.0 }, "exponent is -1"),
+            (ShapingConfig::Trapo { alpha: 1.5 }, "alpha is 1.5"),
+            (ShapingConfig::Trapo { alpha: 0.0 }, "alpha is 0"),
+        ] {
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.starts_with(word), "{error}");
+        }
+    }
+}

@@ -43,3 +43,6 @@ impl Shaping for Identity {
         log_weights(tokens).exp()
     }
 }
+
+#[cfg(test)]
+mod tests;

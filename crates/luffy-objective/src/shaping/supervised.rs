@@ -97,7 +97,7 @@ impl Shaping for RlPlus {
         let probs = detached_probs(tokens);
         // A log-prob may be rounded above zero, and a negative number has no root.
         let bonus = (-probs.clone() + 1.0).clamp_min(0.0).sqrt();
-        let mixture = (probs * 3.0 + 1.0) / 2.0;
+        let mixture = (probs * 3.0 + 1.0) * 0.5;
         tokens.logprobs.clone().exp() * bonus * 2.0 / mixture
     }
 }

@@ -4,4 +4,6 @@ mod closed_form;
 mod conformance;
 mod invariance;
 mod methods;
+mod precise;
 mod scored;
+mod terms;

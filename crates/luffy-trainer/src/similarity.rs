@@ -23,7 +23,7 @@ pub fn rouge_l(a: &[u32], b: &[u32]) -> f64 {
     if n_tokens == 0 {
         return 1.0;
     }
-    2.0 * common_subsequence_len(a, b) as f64 / n_tokens as f64
+    2.0 * f64::from(common_subsequence_len(a, b)) / n_tokens as f64
 }
 
 /// Length of the longest common subsequence. Bit `i` of `row` is clear where a common subsequence grows
@@ -46,8 +46,7 @@ fn common_subsequence_len(a: &[u32], b: &[u32]) -> u32 {
             *word = sum | (*word & !place);
         }
     }
-    let n_clear: u32 = row.iter().map(|word| word.count_zeros()).sum();
-    n_clear
+    row.iter().map(|word| word.count_zeros()).sum()
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ fn style() -> String {
     style
 }
 
+/// `(step, value)` of one run, in order of steps.
+pub(crate) type Curve = Vec<(u64, f64)>;
+
 /// A chart of several arms over steps.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Panel {
@@ -44,8 +47,8 @@ pub(crate) struct Panel {
     pub(crate) unit: &'static str,
     /// Whether values lie in 0 to 1 and the axis shows all of it.
     pub(crate) is_share: bool,
-    /// Name and, for each run, `(step, value)` in order of steps.
-    pub(crate) arms: Vec<(String, Vec<Vec<(u64, f64)>>)>,
+    /// Names and a curve for each run.
+    pub(crate) arms: Vec<(String, Vec<Curve>)>,
 }
 
 /// The mean over runs as a line, lowest to highest as a band, smoothed as in the other reports.

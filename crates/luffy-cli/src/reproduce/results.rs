@@ -123,7 +123,7 @@ pub(super) fn arm_runs(plan: &Plan, arm: &Arm, set: &Set, dir: &Path) -> anyhow:
         match work::ending(&path)? {
             None => {}
             Some(Ending::Diverged) => found.diverged.push(*seed),
-            Some(Ending::Finished(summary)) => found.runs.push(read(&path, summary, *seed)?),
+            Some(Ending::Finished(summary)) => found.runs.push(read(&path, *summary, *seed)?),
         }
     }
     Ok(found)

@@ -60,7 +60,7 @@ pub(super) fn run_dir(dir: &Path, name: &str) -> PathBuf {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Ending {
     /// It took every step.
-    Finished(Summary),
+    Finished(Box<Summary>),
     /// A loss or a gradient stopped being finite, which is a result too.
     Diverged,
 }
@@ -80,7 +80,7 @@ pub(super) fn ending(dir: &Path) -> anyhow::Result<Option<Ending>> {
     let json = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let summary = serde_json::from_slice(&json)
         .with_context(|| format!("{} is not of this version", file.display()))?;
-    Ok(Some(Ending::Finished(summary)))
+    Ok(Some(Ending::Finished(Box::new(summary))))
 }
 
 /// The time that is left, and who works in it.

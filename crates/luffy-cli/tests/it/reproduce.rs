@@ -167,12 +167,12 @@ fn the_page_is_checked_before_anything_runs_and_only_its_part_is_replaced() {
         "<!-- reproduction: end -->",
     );
     let page = |part: &str| format!("# Page\n{begin}{part}{end}\nafter\n");
-    fs::write(dir.path().join("page.md"), page("old")).expect("a file");
+    fs::write(dir.path().join("page.md"), page("what was there")).expect("a file");
     let written = luffy(dir.path(), &["--out", "out", "--minutes", "0", "--write", "page.md"]);
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
     let text = fs::read_to_string(dir.path().join("page.md")).expect("the page");
     assert!(text.starts_with("# Page\n<!--") && text.ends_with("-->\nafter\n"), "{text}");
-    assert!(text.contains("## Learning rates") && !text.contains("old"), "{text}");
+    assert!(text.contains("## Learning rates") && !text.contains("what was there"), "{text}");
 
     fs::write(dir.path().join("plan.toml"), PLAN.replace("steps = 3", "steps = 4"))
         .expect("a file");

@@ -112,18 +112,23 @@ fn stopped_when_the_time_is_up_it_continues_to_the_same_bytes() {
     assert_eq!(runs(&dir.path().join("parts/runs")), Vec::<PathBuf>::new());
     assert!(String::from_utf8_lossy(&none.stdout).contains("no run that counts is finished"));
 
-    // A third of a second at a time: runs are stopped between their steps.
-    let mut n_starts = 0;
+    // A tenth of a second at a time: runs are stopped between their steps.
+    let (mut n_starts, mut was_stopped) = (0, false);
     while runs(&dir.path().join("parts/runs")).len() < expected.len()
         || expected
             .iter()
             .any(|run| !dir.path().join("parts/runs").join(run).join("summary.json").exists())
     {
-        let part = luffy(dir.path(), &["--out", "parts", "--minutes", "0.006"]);
+        let part = luffy(dir.path(), &["--out", "parts", "--minutes", "0.002"]);
         assert!(part.status.success(), "{}", String::from_utf8_lossy(&part.stderr));
         n_starts += 1;
+        let begun = runs(&dir.path().join("parts/runs"));
+        was_stopped |= begun
+            .iter()
+            .any(|run| !dir.path().join("parts/runs").join(run).join("summary.json").exists());
         assert!(n_starts < 100, "it does not get on");
     }
+    assert!(was_stopped, "no run was stopped in its middle");
     for run in &expected {
         for file in
             ["metrics.jsonl", "answers.jsonl.zst", "checkpoints/step-000003/hf/model.safetensors"]

@@ -7,6 +7,7 @@ use luffy_core::{
 
 use super::fixtures::{graded, prompt};
 use super::*;
+use crate::Estimator;
 use crate::{AdvantageScale, Aggregate, Baseline, Clip, Correction, Truncated};
 
 const MAX_LEN: u32 = 24;

@@ -32,3 +32,7 @@ pub const SFT_LOSS: MetricId = "actor/sft_loss";
 pub const KL_LOSS: MetricId = "actor/kl_loss";
 /// Weight that corrects for another engine's log-probs, over sampled tokens: 1 where the engines agree.
 pub const CORRECTION: MetricId = "actor/correction";
+/// Weight of the entropy bonus in the update; absent where it is 0.
+pub const ENTROPY_COEFFICIENT: MetricId = "actor/entropy_coefficient";
+/// Weight of the supervised term in the update; absent without one.
+pub const SFT_COEFFICIENT: MetricId = "actor/sft_coefficient";

@@ -64,6 +64,9 @@ pub struct MixedPolicyLoss {
     pub entropy_coefficient: f64,
     /// Pull towards a reference policy, over all learned tokens.
     pub kl: Option<KlPenalty>,
+    /// Whether demonstrated tokens are in the policy term. Where they are only supervised they are not, and a
+    /// mean over a row is one over its sampled tokens.
+    pub learns_demonstrations: bool,
     /// Imitation of demonstrated tokens next to the policy term.
     pub supervised: Option<SupervisedTerm>,
     /// Share of each row's demonstrated tokens that stay in the policy term, those with the highest
@@ -82,6 +85,7 @@ impl MixedPolicyLoss {
             aggregate: Aggregate::ConstantLength,
             entropy_coefficient: 0.0,
             kl: None,
+            learns_demonstrations: true,
             supervised: None,
             prefix_entropy: None,
         }
@@ -109,6 +113,7 @@ impl Objective for MixedPolicyLoss {
 
         // The policy term.
         let taught = match self.prefix_entropy {
+            _ if !self.learns_demonstrations => demonstrated.clone().bool_and(sampled.clone()),
             Some(share) => most_undecided(&streams.entropy, demonstrated, share),
             None => demonstrated.clone(),
         };
@@ -127,7 +132,8 @@ impl Objective for MixedPolicyLoss {
         let weights = on_weights.mask_where(demonstrated.clone(), off_weights.clone());
         let in_policy_term = taught.clone().bool_or(sampled.clone());
         let token_losses = keep(-(streams.advantages.clone() * weights), &in_policy_term);
-        let policy_sum = match self.aggregate.token_weights(learned, dtype) {
+        let row_tokens = if self.learns_demonstrations { learned } else { sampled };
+        let policy_sum = match self.aggregate.token_weights(row_tokens, dtype) {
             Some(weights) => (token_losses.clone() * weights).sum(),
             None => token_losses.clone().sum(),
         };
@@ -191,6 +197,14 @@ impl Objective for MixedPolicyLoss {
         // over the sum of shares is the loss of the update.
         let share = scale.divisor * totals.at(n) / scale.n_tokens;
         metrics.add(metric::PG_LOSS, totals.at(pg), share);
+        // Said once for every micro-batch with something to learn: the mean is the coefficient itself.
+        let is_there = if totals.at(n) > 0.0 { 1.0 } else { 0.0 };
+        if self.entropy_coefficient.abs() > 0.0 {
+            metrics.add(metric::ENTROPY_COEFFICIENT, self.entropy_coefficient, is_there);
+        }
+        if let Some(term) = &self.supervised {
+            metrics.add(metric::SFT_COEFFICIENT, term.coefficient, is_there);
+        }
         for (id, sum, count, sign) in measured {
             metrics.add(id, sign * totals.at(sum), totals.at(count));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use luffy_core::{GradedGroup, Metrics, Reason, TokenRuns, Trajectory};
+use luffy_core::{GradedGroup, Metrics, Origin, Reason, TokenRuns, Trajectory};
 use serde::Serialize;
 
 /// Metrics by name, as they go into `metrics.jsonl`; `docs/src/metrics.md` explains each.
@@ -24,14 +24,10 @@ impl StepReport {
         self.values.insert(name.to_owned(), value);
     }
 
-    /// Sets what is not there yet: the first update of a step speaks for it.
-    pub(crate) fn set_first(&mut self, name: &str, value: f64) {
-        self.values.entry(name.to_owned()).or_insert(value);
-    }
-
+    /// Adds means under names that are not there yet.
     pub(crate) fn add_means(&mut self, metrics: &Metrics) {
         for (name, value) in metrics.means() {
-            self.set_first(name, value);
+            self.values.entry(name.to_owned()).or_insert(value);
         }
     }
 
@@ -84,6 +80,8 @@ impl StepReport {
         self.set_mean("on_off_metrics/off_score", score(false));
         self.set_mean("on_off_metrics/on_response_length_mean", length(true));
         self.set_mean("on_off_metrics/off_response_length_mean", length(false));
+        let continued = || rows().map(|(_, t, _)| t).filter(|t| given_share(t) < 1.0 && !on(t));
+        self.set_mean("on_off_metrics/prefix_share", continued().map(given_share));
         self.set_mean(
             "response_length/clip_ratio",
             rows()
@@ -146,4 +144,12 @@ fn levels(groups: &[GradedGroup]) -> Vec<String> {
     levels.sort();
     levels.dedup();
     levels
+}
+
+/// The share of a trajectory's tokens that comes from a demonstration.
+fn given_share(trajectory: &Trajectory) -> f64 {
+    let spans = trajectory.spans.iter();
+    let given = spans.filter(|span| matches!(span.origin, Origin::Demonstrated(_)));
+    let n_given: u32 = given.map(|span| span.len).sum();
+    f64::from(n_given) / trajectory.tokens.len().max(1) as f64
 }

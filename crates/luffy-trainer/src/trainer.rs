@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use luffy_core::{
     GradedGroup, Gradients, LearnError, Learner, LearnerState, Method, MethodMemory, Metrics,
-    Progress, Prompt, Row, SampleError, Sampler, Sampling, StepView, TokenRuns, Update, UpdateRow,
-    Verdict, Verifier, Weights,
+    OptimizerSlot, Progress, Prompt, Row, SampleError, Sampler, Sampling, StepView, TokenRuns,
+    Update, UpdateRow, Verdict, Verifier, Weights,
 };
 
 use crate::rollout::{Judge, RolloutSettings, roll_out};
@@ -197,8 +197,15 @@ impl Trainer {
         report.set("actor/lr", lr);
         let mut n_trained = 0;
         let is_updated = !updates.is_empty();
+        // Updates of one optimiser are told together, those of the first one first.
+        let mut measured: BTreeMap<OptimizerSlot, Metrics> = BTreeMap::new();
         for update in updates {
-            n_trained += self.update(update, rollout.progress, lr, &mut report)?;
+            let metrics = measured.entry(update.slot).or_default();
+            n_trained += self.update(update, rollout.progress, lr, metrics)?;
+        }
+        measured.values().for_each(|metrics| report.add_means(metrics));
+        if !self.memory.kept.is_empty() {
+            report.set("batch/kept", self.memory.kept.len() as f64);
         }
         report.set("perf/tokens_trained", n_trained as f64);
         if is_updated {
@@ -244,7 +251,7 @@ impl Trainer {
         update: Update,
         progress: Progress,
         lr: f64,
-        report: &mut StepReport,
+        measured: &mut Metrics,
     ) -> Result<u64, TrainError> {
         let Update { rows, objective, slot, lr_factor, shape } = update;
         let n_tokens = rows.iter().map(|row| row.row.n_learned() as u64).sum();
@@ -265,8 +272,8 @@ impl Trainer {
         self.version += 1;
         self.share_weights()?;
         self.method.observe(progress, &metrics, &mut self.memory);
-        report.add_means(&metrics);
-        report.set_first("actor/grad_norm", applied.grad_norm);
+        metrics.add("actor/grad_norm", applied.grad_norm, 1.0);
+        measured.merge(&metrics);
         Ok(n_tokens)
     }
 

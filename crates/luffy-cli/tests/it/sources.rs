@@ -131,7 +131,7 @@ fn lengths_that_leave_no_room_are_refused_with_the_cure() {
         assert!(message.contains(expected), "{message}");
     };
     refused("a", &["rollout.max-response-tokens=0"], 2, "must be at least 1");
-    let one = "`method.group-size` is 1, but `luffy` compares the members of a group";
+    let one = "group-size is 1, but `luffy` compares the members of a group";
     refused("b", &["method.group-size=1"], 2, one);
     let room = "`rollout.max-response-tokens` is 8192, which leaves no room for a prompt: the context of \
                 the model is ";

@@ -186,7 +186,7 @@ impl GroupMethod {
     /// Tokens of a trajectory that the policy term can see.
     fn policy_tokens(&self, trajectory: &Trajectory) -> u64 {
         let n_demonstrated = n_demonstrated(trajectory);
-        let sees_demonstrations = self.advantages.demonstrated_weight.abs() > 0.0;
+        let sees_demonstrations = self.objective.learns_demonstrations;
         n_learned(trajectory) - if sees_demonstrations { 0 } else { n_demonstrated }
     }
 
@@ -208,7 +208,7 @@ impl GroupMethod {
             return None;
         }
         let n_tokens = rows.iter().map(|row| row.row.n_learned() as u64).sum::<u64>();
-        let sees_demonstrations = self.advantages.demonstrated_weight.abs() > 0.0;
+        let sees_demonstrations = self.objective.learns_demonstrations;
         let shape = StepShape {
             n_rows: contributions.iter().map(|group| group.n_planned).sum(),
             n_tokens,

@@ -154,6 +154,7 @@ impl PolicySettings {
                 estimator: self.kl_estimator,
                 coefficient: self.kl_coefficient,
             }),
+            learns_demonstrations: self.demonstrated_weight.abs() > 0.0,
             ..MixedPolicyLoss::new(shaping)
         }
     }

@@ -138,6 +138,7 @@ fn loss(c: &mut Criterion) {
         let scale = objective.scale(&StepShape {
             n_rows: rows as u64,
             n_tokens: (rows * len) as u64,
+            n_policy_tokens: (rows * len) as u64,
             n_demonstrated: 0,
             max_response_len: len as u32,
         });

@@ -65,7 +65,7 @@ fn main() {
     let device = Device::flex().autodiff();
     let batch = MicroBatch::collate(&rows.iter().collect::<Vec<_>>(), &device);
     let objective = MixedPolicyLoss::new(Arc::new(Regularized { gamma: 0.1 }));
-    let scale = objective.scale(&StepShape { n_rows: 2, n_tokens: 4, n_demonstrated: 2, max_response_len: 2 });
+    let scale = objective.scale(&StepShape { n_rows: 2, n_tokens: 4, n_policy_tokens: 4, n_demonstrated: 2, max_response_len: 2 });
     let logprobs = Tensor::<2>::full([2, 2], 0.5, &device).log();
     let entropy = Tensor::<2>::zeros([2, 2], &device);
     let loss = objective.loss(TokenStats { logprobs, entropy }, &batch, &scale).loss.into_scalar::<f32>();

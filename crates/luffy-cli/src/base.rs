@@ -199,6 +199,7 @@ impl Phase<'_> {
             let shape = StepShape {
                 n_rows: self.batch,
                 n_tokens,
+                n_policy_tokens: n_tokens,
                 n_demonstrated: n_tokens,
                 max_response_len: MAX_TOKENS,
             };

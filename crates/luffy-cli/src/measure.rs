@@ -83,17 +83,22 @@ fn train(
 ) -> anyhow::Result<serde_json::Value> {
     let rows: Vec<Row> = (0..args.rows).map(|i| row(config, args.row_tokens, i as u64)).collect();
     let n_tokens = rows.iter().map(Row::n_learned).sum::<usize>() as u64;
-    let shape =
-        StepShape { n_rows: args.rows as u64, n_tokens, n_demonstrated: n_tokens, max_response_len: args.row_tokens as u32 };
-    let objective = SupervisedLoss::default();
-    let scale = objective.scale(&shape);
+    let shape = StepShape {
+        n_rows: args.rows as u64,
+        n_tokens,
+        n_policy_tokens: n_tokens,
+        n_demonstrated: n_tokens,
+        max_response_len: args.row_tokens as u32,
+    };
+    let scale = SupervisedLoss::default().scale(&shape);
     let model = model.with_recompute(args.recompute);
     let first = ReplicaLearner::new(model, &device(), AdamWSettings::default());
     let workers = (0..args.replicas).map(|_| first.replica()).collect();
     drop(first);
     let mut replicas = Replicas::new(workers);
     let units: Vec<&[Row]> = rows.chunks(1).collect();
-    let parts = replicas.map(&units, |learner, rows| learner.gradients(rows, &objective, &scale));
+    let parts = replicas
+        .map(&units, |learner, rows| learner.gradients(rows, &SupervisedLoss::default(), &scale));
     let (mut gradients, mut loss) = (Gradients::default(), 0.0);
     for part in parts {
         let (part, metrics) = part?;

@@ -48,6 +48,13 @@ impl TokenRuns {
         self.0.iter().all(|(len, value)| *len == 0 || value.abs() <= 0.0)
     }
 
+    /// Every value times `factor`.
+    #[must_use]
+    pub fn scaled(&self, factor: f64) -> Self {
+        let scale = |value: f32| (f64::from(value) * factor) as f32;
+        Self(self.0.iter().map(|(len, value)| (*len, scale(*value))).collect())
+    }
+
     /// The first value, the one that speaks for the row where all tokens share it; zero if there is none.
     pub fn first(&self) -> f32 {
         self.0.iter().find(|(len, _)| *len > 0).map_or(0.0, |(_, value)| *value)

@@ -87,7 +87,11 @@ impl Row {
 
     /// Number of demonstrated tokens that are learned from.
     pub fn n_demonstrated(&self) -> usize {
-        self.mask.iter().zip(&self.demonstrated).filter(|(learned, demo)| **learned && **demo).count()
+        self.mask
+            .iter()
+            .zip(&self.demonstrated)
+            .filter(|(learned, demo)| **learned && **demo)
+            .count()
     }
 }
 

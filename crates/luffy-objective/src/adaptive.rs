@@ -43,8 +43,15 @@ pub struct AdaptiveEntropy {
     pub target: f64,
     /// Learning rate of `log_alpha`; for `Learned`.
     pub lr: f64,
-    /// The coefficient is at most this; infinity turns it off.
+    /// The coefficient is at most this; infinity turns it off. Infinity is written as the absence of the
+    /// key: JSON has no number for it.
+    #[serde(skip_serializing_if = "is_infinite")]
     pub max: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_infinite(value: &f64) -> bool {
+    value.is_infinite()
 }
 
 impl Default for AdaptiveEntropy {
@@ -190,6 +197,18 @@ mod tests {
         assert!(run(learned, &[0.1; 200]).iter().all(|coefficient| *coefficient <= 0.0011));
         let rule = EntropyRule::Proportional;
         check(AdaptiveEntropy { rule, max: 0.002, ..learned }, &[0.1, 0.0], &[0.001, 0.002, 0.002]);
+    }
+
+    #[test]
+    fn settings_read_back_from_toml_and_json() {
+        let limited = AdaptiveEntropy { target: 2.0, max: 0.5, ..AdaptiveEntropy::default() };
+        for adaptive in [AdaptiveEntropy::default(), limited] {
+            let toml = toml::to_string(&adaptive).unwrap();
+            assert_eq!(toml::from_str::<AdaptiveEntropy>(&toml).unwrap(), adaptive);
+            let json = serde_json::to_string(&adaptive).unwrap();
+            assert_eq!(serde_json::from_str::<AdaptiveEntropy>(&json).unwrap(), adaptive);
+        }
+        assert!(toml::from_str::<AdaptiveEntropy>("goal = 1.0").is_err());
     }
 
     #[test]

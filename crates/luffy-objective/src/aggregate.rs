@@ -16,7 +16,7 @@ pub enum Aggregate {
     /// `addition`.
     #[default]
     ConstantLength,
-    /// Learned tokens of the update. DAPO, <https://arxiv.org/abs/2503.14476>.
+    /// Learned tokens of the update that the policy term sees. DAPO, <https://arxiv.org/abs/2503.14476>.
     TokenMean,
     /// Rows, after the losses of a row were divided by its learned tokens: each row weighs the same
     /// whatever its length. GRPO, <https://arxiv.org/abs/2402.03300>.
@@ -38,11 +38,12 @@ impl Aggregate {
     /// The divisors for an update of this shape; at least 1, so an empty update has loss zero.
     pub fn scale(&self, shape: &StepShape) -> Scale {
         let n_tokens = shape.n_tokens.max(1) as f64;
+        let n_policy_tokens = shape.n_policy_tokens.max(1) as f64;
         let n_rows = shape.n_rows.max(1) as f64;
         let response_len = f64::from(shape.max_response_len.max(1));
         let divisor = match self {
             Self::ConstantLength => n_rows * response_len,
-            Self::TokenMean => n_tokens,
+            Self::TokenMean => n_policy_tokens,
             Self::SequenceMean => n_rows,
             Self::Reference { devices, .. } => f64::from((*devices).max(1)) * response_len,
         };
@@ -92,10 +93,15 @@ mod tests {
     #[test]
     fn divisors_are_counts_of_the_whole_update() {
         // Recipe `addition`: 32 prompts, 8 rows each, 24 tokens at most.
-        let shape =
-            StepShape { n_rows: 256, n_tokens: 3000, n_demonstrated: 400, max_response_len: 24 };
+        let shape = StepShape {
+            n_rows: 256,
+            n_tokens: 3000,
+            n_policy_tokens: 2600,
+            n_demonstrated: 400,
+            max_response_len: 24,
+        };
         check(Aggregate::ConstantLength, shape, 24.0 * 256.0);
-        check(Aggregate::TokenMean, shape, 3000.0);
+        check(Aggregate::TokenMean, shape, 2600.0);
         check(Aggregate::SequenceMean, shape, 256.0);
         check(REFERENCE, shape, 8.0 * 24.0);
     }

@@ -17,7 +17,8 @@
 //! | entropy coefficient | follows a target | [`AdaptiveEntropy`] |
 //!
 //! [`MethodConfig`] names the settings of a method and builds what the trainer runs.
-//! Nothing here draws a random number, reads a file or picks a device.
+//! Nothing here has a random number of its own, reads a file or picks a device: methods draw from the stream
+//! they are handed.
 
 mod adaptive;
 mod advantage;
@@ -44,7 +45,12 @@ pub use correction::{Correction, Level};
 pub use entropy::entropy_bonus;
 pub use importance::{importance_weights, log_importance_weights};
 pub use kl::{KlEstimator, KlPenalty};
-pub use method::{GrpoConfig, LuffyConfig, MethodConfig, MethodError, MixedConfig, SftConfig};
+pub use method::{
+    ChordConfig, EntropyControl, Filter, GuidanceSettings, HptConfig, LuffyConfig, MethodConfig,
+    MethodError, MicroGroup, MixedConfig, Mu, OnPolicyConfig, PolicySettings, PrefixRftConfig,
+    PrefixSchedule, ReliftConfig, RlPlusConfig, RlWithSftLossConfig, SftThenRlConfig, SrftConfig,
+    SupervisedConfig, TrapoConfig, UftConfig,
+};
 pub use mixed::{MixedPolicyLoss, SupervisedTerm};
 pub use shaping::{
     Bounded, ChordPhi, Dft, Identity, IdentityPlusLog, Likelihood, Log, Power, Regularized,

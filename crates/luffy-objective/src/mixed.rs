@@ -149,10 +149,9 @@ impl Objective for MixedPolicyLoss {
         if let Some(penalty) = &self.kl {
             let reference =
                 batch.reference_logprobs.clone().expect("a KL penalty needs reference log-probs");
-            let estimates = penalty.estimator.estimate(
-                keep(streams.logprobs.clone(), learned),
-                keep(reference.cast(dtype), learned),
-            );
+            let estimates = penalty
+                .estimator
+                .estimate(keep(streams.logprobs.clone(), learned), reference.cast(dtype));
             measured.push((metric::KL_LOSS, sums.add(&estimates, learned), n, 1.0));
             loss =
                 loss + keep(estimates, learned).sum() * (penalty.coefficient / regularizer_divisor);

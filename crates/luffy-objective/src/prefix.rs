@@ -72,9 +72,9 @@ mod tests {
 
     #[test]
     fn a_rounding_error_does_not_keep_one_more() {
-        // 0.7 * 10 is 7.000000000000001 in f64.
-        assert_eq!(n_kept(10, 0.7), 7);
-        assert_eq!(n_kept(10, 0.71), 8);
+        // 0.07 * 100 is 7.000000000000001 in f64.
+        assert_eq!(n_kept(100, 0.07), 7);
+        assert_eq!(n_kept(100, 0.0701), 8);
         assert_eq!(n_kept(1, 0.2), 1);
     }
 }

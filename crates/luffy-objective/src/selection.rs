@@ -127,3 +127,38 @@ impl Totals {
         self.0[place.0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Int};
+
+    use super::*;
+
+    #[test]
+    fn a_view_is_zero_outside_of_its_selection() {
+        let device = Device::flex();
+        let odd = || Tensor::<2>::from_data([[-1.0, f64::NAN, f64::INFINITY, -3.0]], &device);
+        let learned = Tensor::<2, Bool>::from_data([[true, false, false, true]], &device);
+        let batch = MicroBatch {
+            tokens: Tensor::<2, Int>::zeros([1, 5], &device),
+            response_places: Tensor::<1, Int>::zeros([4], &device),
+            targets: Tensor::<2, Int>::zeros([1, 4], &device),
+            response_mask: learned.clone(),
+            demonstrated: Tensor::<2, Bool>::from_data([[true, true, false, false]], &device),
+            behavior_logprobs: odd(),
+            advantages: odd(),
+            reference_logprobs: None,
+        };
+        let stats = TokenStats { logprobs: odd(), entropy: odd() };
+        let streams = Streams::of(stats, &batch);
+        let Selection { demonstrated, sampled, .. } = Selection::of(&batch);
+        for (selected, expected) in
+            [(demonstrated, [-1.0, 0.0, 0.0, 0.0]), (sampled, [0.0, 0.0, 0.0, -3.0])]
+        {
+            let view = streams.view(&selected);
+            for stream in [view.logprobs, view.behavior_logprobs, view.entropy, view.advantages] {
+                assert_eq!(stream.into_data().iter::<f64>().collect::<Vec<_>>(), expected);
+            }
+        }
+    }
+}

@@ -177,8 +177,7 @@ impl<D: Decoder> Engine<D> {
                 FinishReason::Length => &tokens[..],
             })
         });
-        let sampled =
-            Span { len: logprobs.len() as u32, origin: Origin::Sampled { logprobs } };
+        let sampled = Span { len: logprobs.len() as u32, origin: Origin::Sampled { logprobs } };
         let spans = match requests[request].prefix.len() as u32 {
             0 => vec![sampled],
             len => vec![Span { len, origin: Origin::Context }, sampled],

@@ -30,7 +30,13 @@ pub(crate) struct RolloutSettings {
 
 impl RolloutSettings {
     fn key(&self, purpose: Purpose, prompt: &Prompt, member: u32) -> StreamKey {
-        StreamKey { seed: self.seed, purpose, step: self.progress.step, prompt: prompt.index, member }
+        StreamKey {
+            seed: self.seed,
+            purpose,
+            step: self.progress.step,
+            prompt: prompt.index,
+            member,
+        }
     }
 }
 
@@ -88,8 +94,11 @@ impl Growing {
         let draws = settings.key(Purpose::Demonstration, self.prompt(), 0);
         let rewards = &self.graded.rewards;
         let request = PlanRequest { progress: settings.progress, draws, rewards };
-        self.plan =
-            if self.is_usable { method.plan(self.prompt(), &request) } else { GroupPlan::default() };
+        self.plan = if self.is_usable {
+            method.plan(self.prompt(), &request)
+        } else {
+            GroupPlan::default()
+        };
     }
 
     /// The members still to come, with their positions in the group.

@@ -183,7 +183,7 @@ impl Trainer {
         let judge = Judge { verifier: &*self.verifier, grader: &*self.grader };
         let groups = roll_out(&mut self.samplers, &*self.method, &judge, prompts, &rollout)?;
         report.set("batch/bad_gold", (prompts.len() - groups.len()) as f64);
-        let advantages = self.method.advantages(&groups);
+        let advantages = self.method.advantages(rollout.progress, &groups);
         report.describe(&groups, &advantages);
         let view = StepView {
             progress: rollout.progress,
@@ -198,7 +198,7 @@ impl Trainer {
         let mut n_trained = 0;
         let is_updated = !updates.is_empty();
         for update in updates {
-            n_trained += self.update(update, lr, &mut report)?;
+            n_trained += self.update(update, rollout.progress, lr, &mut report)?;
         }
         report.set("perf/tokens_trained", n_trained as f64);
         if is_updated {
@@ -242,6 +242,7 @@ impl Trainer {
     fn update(
         &mut self,
         update: Update,
+        progress: Progress,
         lr: f64,
         report: &mut StepReport,
     ) -> Result<u64, TrainError> {
@@ -250,9 +251,8 @@ impl Trainer {
         let mut units = units(rows, self.settings.learn_unit_prompts.max(1));
         self.refer(&mut units)?;
         let scale = objective.scale(&shape);
-        let results = self
-            .learners
-            .map(&units, |learner, rows| learner.gradients(rows, &*objective, &scale));
+        let results =
+            self.learners.map(&units, |learner, rows| learner.gradients(rows, &*objective, &scale));
         let mut gradients = Gradients::default();
         let mut metrics = Metrics::default();
         for result in results {
@@ -264,7 +264,7 @@ impl Trainer {
         let applied = self.learners.first(|learner| learner.apply(slot, &gradients, lr))?;
         self.version += 1;
         self.share_weights()?;
-        self.method.observe(&metrics, &mut self.memory);
+        self.method.observe(progress, &metrics, &mut self.memory);
         report.add_means(&metrics);
         report.set_first("actor/grad_norm", applied.grad_norm);
         Ok(n_tokens)

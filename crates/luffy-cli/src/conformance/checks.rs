@@ -205,14 +205,20 @@ fn steps(case: &Case, model: CausalLm, device: &Device, tally: &mut Tally) -> an
     let expected = &case.expected.train_steps;
     let rows = [row(&expected.ids[..1], &expected.ids[1..])];
     let n_tokens = rows[0].response.len() as u64;
-    let shape = StepShape { n_rows: 1, n_tokens, n_demonstrated: n_tokens, max_response_len: n_tokens as u32 };
-    let objective = SupervisedLoss::default();
-    let scale = objective.scale(&shape);
+    let shape = StepShape {
+        n_rows: 1,
+        n_tokens,
+        n_policy_tokens: n_tokens,
+        n_demonstrated: n_tokens,
+        max_response_len: n_tokens as u32,
+    };
+    let scale = SupervisedLoss::default().scale(&shape);
     for recompute in [false, true] {
         let model = model.clone().with_recompute(recompute);
         let mut learner = ReplicaLearner::new(model, device, expected.optimizer.settings());
         for (i, step) in expected.steps.iter().enumerate() {
-            let (gradients, metrics) = learner.gradients(&rows, &objective, &scale)?;
+            let (gradients, metrics) =
+                learner.gradients(&rows, &SupervisedLoss::default(), &scale)?;
             let report = learner.apply(OptimizerSlot(0), &gradients, expected.optimizer.lr)?;
             let loss = metrics.mean(luffy_objective::metric::SFT_LOSS).unwrap_or(f64::NAN);
             let what = format!("{i}, recompute {recompute}");

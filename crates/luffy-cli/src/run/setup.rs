@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use luffy_core::{Learner, Prompt, Sampler, TextCodec, Verdict};
 use luffy_data::{EpochOrder, HfCodec, TemplateSource};
-use luffy_objective::MethodConfig;
 use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained};
 use luffy_rollout::Engine;
 use luffy_trainer::{Grader, Trainer, TrainerSettings, Workers};
@@ -63,7 +62,10 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
     let replicas = config.parallel.replicas;
     let mut samplers: Vec<Box<dyn Sampler>> = Vec::with_capacity(replicas);
     let mut learners: Vec<Box<dyn Learner>> = Vec::with_capacity(replicas);
-    let trained = model.clone().with_recompute(config.memory.recompute);
+    let trained = model
+        .clone()
+        .with_recompute(config.memory.recompute)
+        .with_temperature(f64::from(config.rollout.temperature));
     let first = ReplicaLearner::new(trained, &device, config.optimizer.adamw())
         .with_max_tokens(config.memory.max_tokens);
     for _ in 0..replicas {
@@ -116,16 +118,6 @@ fn model_dir(config: &RunConfig, dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(&config.model.path))
 }
 
-/// Members of a group, where a method compares them.
-const fn group_size(method: &MethodConfig) -> Option<u32> {
-    match method {
-        MethodConfig::Luffy(config) => Some(config.group_size),
-        MethodConfig::Mixed(config) => Some(config.group_size),
-        MethodConfig::Grpo(config) => Some(config.group_size),
-        MethodConfig::Sft(_) | MethodConfig::SftFiltered(_) => None,
-    }
-}
-
 /// Refuses settings that cannot work together, before anything is read.
 pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
     let check = || -> anyhow::Result<()> {
@@ -145,13 +137,6 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
             "`rollout.temperature` is {}, but training rollouts are drawn from a distribution: set it above 0",
             config.rollout.temperature
         );
-        if (config.rollout.temperature - 1.0).abs() > 0.0 {
-            bail!(
-                "`rollout.temperature` is {}; only 1 is supported so far, because log-probs in training \
-                 are taken at temperature 1",
-                config.rollout.temperature
-            );
-        }
         ensure!(
             (0.0..=1.0).contains(&config.addition.fault_rate),
             "`addition.fault-rate` is {}, a share lies in 0..=1",
@@ -174,12 +159,6 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
             );
         }
         config.method.validate().context("`method` makes no sense")?;
-        ensure!(
-            group_size(&config.method) != Some(1),
-            "`method.group-size` is 1, but `{}` compares the members of a group with each other: set it \
-             to 2 or more",
-            config.method.name()
-        );
         ensure!(
             config.data.test.iter().all(|file| (file.weight - 1.0).abs() <= 0.0),
             "`data.test` has a weight, but every test problem is asked once: leave it out"

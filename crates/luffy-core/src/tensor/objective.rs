@@ -49,6 +49,9 @@ pub struct StepShape {
     pub n_rows: u64,
     /// Response tokens that are learned from.
     pub n_tokens: u64,
+    /// Those of them that the policy term sees: all, or the sampled ones where demonstrations are only
+    /// supervised.
+    pub n_policy_tokens: u64,
     /// Those of them that are demonstrated.
     pub n_demonstrated: u64,
     /// Most tokens a response may have.

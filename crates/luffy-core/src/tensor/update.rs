@@ -53,7 +53,7 @@ pub trait Method: Debug + Send + Sync {
     fn plan(&self, prompt: &Prompt, request: &PlanRequest<'_>) -> GroupPlan;
 
     /// The advantage of every member, groups in order, as logged; computed over the whole step.
-    fn advantages(&self, groups: &[GradedGroup]) -> Vec<TokenRuns>;
+    fn advantages(&self, progress: Progress, groups: &[GradedGroup]) -> Vec<TokenRuns>;
 
     /// The updates of a step, taken in order. Empty when there is nothing to learn: then no optimiser step
     /// is taken.
@@ -65,5 +65,5 @@ pub trait Method: Debug + Send + Sync {
     }
 
     /// Told what each update measured, after it was applied.
-    fn observe(&self, _metrics: &Metrics, _memory: &mut MethodMemory) {}
+    fn observe(&self, _progress: Progress, _metrics: &Metrics, _memory: &mut MethodMemory) {}
 }

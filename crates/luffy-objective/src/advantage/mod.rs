@@ -35,6 +35,13 @@ pub enum Estimator {
     MaxRl,
 }
 
+impl Estimator {
+    /// Whether a group of one member would leave it nothing to compare with.
+    pub const fn compares(self) -> bool {
+        matches!(self, Self::GroupRelative | Self::Rloo | Self::MaxRl)
+    }
+}
+
 /// Which members of a group the mean (and the deviation) are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -51,6 +51,13 @@ fn the_deviation_is_unbiased() {
 }
 
 #[test]
+fn a_tiny_deviation_is_not_blown_up() {
+    // Of 0 and 2e-6: deviation sqrt(2) * 1e-6, to which 1e-6 is added.
+    let value = 1.0 / (2.0_f64.sqrt() + 1.0);
+    check(scaled(Baseline::WholeGroup), &[0.0, 2e-6], &[], &[-value, value]);
+}
+
+#[test]
 fn a_group_without_spread_has_no_advantage() {
     check(scaled(Baseline::WholeGroup), &[1.0; 7], &[1.0], &[0.0; 8]);
     check(Advantages::default(), &[0.1; 3], &[], &[0.0; 3]);

@@ -31,7 +31,7 @@ impl Range {
             demonstrated: view.demonstrated.clone(),
             advantages: view.advantages.clone(),
         });
-        let (bounded, clipped) = self.hold(values, &view.advantages, tokens.selected);
+        let (bounded, clipped) = self.hold(values, &view.advantages);
         // A clipped value may be infinite, and zero times infinity would reach the gradient: clipped places
         // go through the reshaping as if the policy had not moved.
         let unmoved = TokenView {
@@ -45,12 +45,12 @@ impl Range {
         Surrogate { weights, clipped }
     }
 
-    /// `values` at the bounds, and which of them are beyond.
+    /// `values` at the bounds, and which of them are beyond: none without advantage, so none outside of the
+    /// selection.
     pub(super) fn hold(
         self,
         values: Tensor<2>,
         advantages: &Tensor<2>,
-        selected: &Tensor<2, Bool>,
     ) -> (Tensor<2>, Tensor<2, Bool>) {
         let rises = advantages.clone().greater_elem(0.0);
         let falls = advantages.clone().lower_elem(0.0);
@@ -63,7 +63,7 @@ impl Range {
             bounded = bounded.mask_fill(beyond.clone(), self.max);
             clipped = clipped.bool_or(beyond);
         }
-        (bounded, clipped.bool_and(selected.clone()))
+        (bounded, clipped)
     }
 }
 

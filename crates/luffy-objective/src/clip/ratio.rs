@@ -14,7 +14,8 @@ const MOST_LOG_RATIO: f64 = 50.0;
 /// `sg(min(w, 1 + high)) * ln pi`.
 pub(super) fn cispo(tokens: &SampledTokens<'_>, high: f64) -> Surrogate {
     let weights = log_ratios(tokens).detach().exp();
-    let clipped = weights.clone().greater_elem(1.0 + high).bool_and(tokens.selected.clone());
+    // Outside of the selection the ratio is 1.
+    let clipped = weights.clone().greater_elem(1.0 + high);
     let weights = tokens.view.logprobs.clone() * weights.clamp_max(1.0 + high);
     Surrogate { weights, clipped }
 }
@@ -26,7 +27,7 @@ pub(super) fn gspo(tokens: &SampledTokens<'_>, range: Range) -> Surrogate {
     let counts = row_counts(tokens.selected, log_ratios.dtype()).clamp_min(1.0);
     let log_ratios = (log_ratios.sum_dim(1) / counts).expand(dims);
     let values = log_ratios.clone().detach().exp();
-    let (bounded, clipped) = range.hold(values, &tokens.view.advantages, tokens.selected);
+    let (bounded, clipped) = range.hold(values, &tokens.view.advantages);
     // A clipped ratio may be infinite: it goes through the exponential as zero.
     let weights =
         log_ratios.mask_fill(clipped.clone(), 0.0).exp().mask_where(clipped.clone(), bounded);

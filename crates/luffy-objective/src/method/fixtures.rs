@@ -22,7 +22,7 @@ pub(crate) fn prompt(n_demonstrations: usize) -> Prompt {
         tokens: vec![1, 2].into(),
         demonstrations: (0..n_demonstrations)
             .map(|_| TokenizedDemonstration {
-                tokens: vec![3],
+                tokens: vec![3; 4],
                 text: String::new(),
                 behavior: Behavior::One,
                 finish: FinishReason::Stop,

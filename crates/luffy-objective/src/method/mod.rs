@@ -1,49 +1,131 @@
 //! Methods as settings.
 
+mod config;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod group;
+mod mix;
+mod overlay;
+mod phases;
+mod plan;
+mod prefix;
+mod settings;
 mod supervised;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use luffy_core::{Method, Origin, Shaping, Trajectory};
+use luffy_core::{Method, OptimizerSlot, Origin, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdvantageScale, Advantages, Aggregate, Baseline, Clip, Identity, MixedPolicyLoss,
-    Regularized,
+    Likelihood, MixedPolicyLoss, Regularized, RlPlus, ShapingConfig, ShapingError,
+    SrftDemonstration, SrftSample, SupervisedLoss, SupervisedTerm, Trapo,
 };
-use group::GroupMethod;
+pub use config::{
+    ChordConfig, HptConfig, LuffyConfig, MixedConfig, OnPolicyConfig, PrefixRftConfig,
+    ReliftConfig, RlPlusConfig, RlWithSftLossConfig, SftThenRlConfig, SrftConfig, SupervisedConfig,
+    TrapoConfig, UftConfig,
+};
+use group::{GroupMethod, KeepUnsolved, Rollout, SampledAdvantage};
+use mix::Mix;
+pub use mix::Mu;
+use phases::Phases;
+pub use plan::MicroGroup;
+use plan::{Members, MicroGroups};
+pub use prefix::PrefixSchedule;
+pub use settings::{EntropyControl, Filter, GuidanceSettings, PolicySettings};
 use supervised::Supervised;
 
-/// What is trained, by name:
-///
-/// ```
-/// use luffy_objective::{LuffyConfig, MethodConfig};
-///
-/// let config: MethodConfig = toml::from_str("name = 'luffy'\ngamma = 0.3")?;
-/// assert_eq!(config, MethodConfig::Luffy(LuffyConfig { gamma: 0.3, ..Default::default() }));
-/// config.validate().expect("0.3 is a valid gamma");
-/// let method = config.build();
-/// # let _ = method;
-/// # Ok::<(), toml::de::Error>(())
-/// ```
-///
-/// A key that a method does not know is refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case")]
-pub enum MethodConfig {
+/// One line per method: variant, settings, name, defaults.
+macro_rules! methods {
+    ($($(#[$doc:meta])* $variant:ident($config:ty) = $name:literal, $default:expr;)*) => {
+        /// What is trained, by name:
+        ///
+        /// ```
+        /// use luffy_objective::{LuffyConfig, MethodConfig};
+        ///
+        /// let config: MethodConfig = toml::from_str("name = 'luffy'\ngamma = 0.3")?;
+        /// assert_eq!(config, MethodConfig::Luffy(LuffyConfig { gamma: 0.3, ..Default::default() }));
+        /// config.validate().expect("0.3 is a valid gamma");
+        /// let method = config.build();
+        /// # let _ = method;
+        /// # Ok::<(), toml::de::Error>(())
+        /// ```
+        ///
+        /// What is not said has the default of that method; a key that it does not know is refused.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name", rename_all = "kebab-case", try_from = "toml::Table")]
+        pub enum MethodConfig {
+            $($(#[$doc])* #[serde(rename = $name)] $variant($config),)*
+        }
+
+        impl MethodConfig {
+            /// Every method with its default settings.
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$variant($default)),*]
+            }
+
+            /// Its name, as run files write it.
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
+        }
+
+        impl TryFrom<toml::Table> for MethodConfig {
+            type Error = String;
+
+            fn try_from(mut given: toml::Table) -> Result<Self, String> {
+                let name = overlay::take_name(&mut given)?;
+                match name.as_str() {
+                    $($name => Ok(Self::$variant(overlay::over($name, &$default, given)?)),)*
+                    _ => Err(overlay::unknown_method(&name)),
+                }
+            }
+        }
+    };
+}
+
+methods! {
     /// Demonstrations in the group, shaped: the paper's method.
-    Luffy(LuffyConfig),
-    /// Demonstrations in the group, unshaped: the paper's mixed-policy GRPO.
-    Mixed(MixedConfig),
+    Luffy(LuffyConfig) = "luffy", LuffyConfig::default();
+    /// Demonstrations in the group, unshaped or with another weight form: mixed-policy GRPO.
+    Mixed(MixedConfig) = "mixed", MixedConfig::default();
     /// Sampled responses only.
-    Grpo(GrpoConfig),
+    Grpo(OnPolicyConfig) = "grpo", OnPolicyConfig::grpo();
+    /// Sampled responses only, without deviation and with a constant length.
+    DrGrpo(OnPolicyConfig) = "dr-grpo", OnPolicyConfig::dr_grpo();
+    /// Sampled responses only, clip higher, mean over tokens, groups without spread left out.
+    Dapo(OnPolicyConfig) = "dapo", OnPolicyConfig::dapo();
     /// Demonstrations as supervised targets.
-    Sft(SftConfig),
+    Sft(SupervisedConfig) = "sft", SupervisedConfig::sft();
     /// Demonstrations that the verifier pays as supervised targets.
-    SftFiltered(SftConfig),
+    SftFiltered(SupervisedConfig) = "sft-filtered", SupervisedConfig::sft();
+    /// Demonstrations as supervised targets, each token weighed by its probability.
+    Dft(SupervisedConfig) = "dft", SupervisedConfig::dft();
+    /// Policy gradient on samples plus likelihood of demonstrations.
+    RlWithSftLoss(RlWithSftLossConfig) = "rl-with-sft-loss", RlWithSftLossConfig::default();
+    /// Supervised learning, then RL.
+    SftThenRl(SftThenRlConfig) = "sft-then-rl", SftThenRlConfig::default();
+    /// Single-stage supervised and reinforcement learning, weighed by entropy.
+    Srft(SrftConfig) = "srft", SrftConfig::default();
+    /// RL from hints that shrink, with the likelihood of the hints.
+    Uft(UftConfig) = "uft", UftConfig::default();
+    /// A blend of policy gradient and weighed likelihood that shifts over the run.
+    Chord(ChordConfig) = "chord", ChordConfig::default();
+    /// RL on prompts that the policy solves, supervision on the others.
+    Hpt(HptConfig) = "hpt", HptConfig::default();
+    /// RL, and now and then supervision on prompts that were never solved.
+    Relift(ReliftConfig) = "relift", ReliftConfig::default();
+    /// One member of each group continues a demonstration.
+    PrefixRft(PrefixRftConfig) = "prefix-rft", PrefixRftConfig::default();
+    /// Demonstrations in the group, weighed by multiple importance sampling and by novelty.
+    RlPlus(RlPlusConfig) = "rl-plus", RlPlusConfig::default();
+    /// Rounds of samples that get help where the rewards so far are low.
+    Trapo(TrapoConfig) = "trapo", TrapoConfig::default();
 }
 
 impl Default for MethodConfig {
@@ -52,117 +134,24 @@ impl Default for MethodConfig {
     }
 }
 
-/// Settings of LUFFY. Defaults are the paper's, with the constant-length divisor of recipe `addition`
-/// and without entropy bonus.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct LuffyConfig {
-    /// Members of a group.
-    pub group_size: u32,
-    /// How many of them are demonstrations. A prompt that has fewer gets samples instead.
-    pub demonstrations: u32,
-    /// `gamma` of [`Regularized`].
-    pub gamma: f64,
-    /// Clipping of sampled tokens.
-    pub clip: Clip,
-    /// What the loss is divided by.
-    pub aggregate: Aggregate,
-    /// Weight of the entropy bonus.
-    pub entropy_coefficient: f64,
-    /// Who advantages are relative to.
-    pub baseline: Baseline,
-    /// What advantages are divided by.
-    pub scale: AdvantageScale,
-}
-
-impl Default for LuffyConfig {
-    fn default() -> Self {
-        Self {
-            group_size: 8,
-            demonstrations: 1,
-            gamma: 0.1,
-            clip: Clip::None,
-            aggregate: Aggregate::ConstantLength,
-            entropy_coefficient: 0.0,
-            baseline: Baseline::WholeGroup,
-            scale: AdvantageScale::None,
-        }
-    }
-}
-
-/// Settings of mixed-policy GRPO: those of [`LuffyConfig`] without the shaping.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct MixedConfig {
-    /// Members of a group.
-    pub group_size: u32,
-    /// How many of them are demonstrations. A prompt that has fewer gets samples instead.
-    pub demonstrations: u32,
-    /// Clipping of sampled tokens.
-    pub clip: Clip,
-    /// What the loss is divided by.
-    pub aggregate: Aggregate,
-    /// Weight of the entropy bonus.
-    pub entropy_coefficient: f64,
-    /// Who advantages are relative to.
-    pub baseline: Baseline,
-    /// What advantages are divided by.
-    pub scale: AdvantageScale,
-}
-
-impl Default for MixedConfig {
-    fn default() -> Self {
-        Self {
-            group_size: 8,
-            demonstrations: 1,
-            clip: Clip::None,
-            aggregate: Aggregate::ConstantLength,
-            entropy_coefficient: 0.0,
-            baseline: Baseline::WholeGroup,
-            scale: AdvantageScale::None,
-        }
-    }
-}
-
-/// Settings of on-policy GRPO, without the deviation as in Dr. GRPO unless asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct GrpoConfig {
-    /// Members of a group.
-    pub group_size: u32,
-    /// Clipping.
-    pub clip: Clip,
-    /// What the loss is divided by.
-    pub aggregate: Aggregate,
-    /// Weight of the entropy bonus.
-    pub entropy_coefficient: f64,
-    /// What advantages are divided by.
-    pub scale: AdvantageScale,
-}
-
-impl Default for GrpoConfig {
-    fn default() -> Self {
-        Self {
-            group_size: 8,
-            clip: Clip::Epsilon { low: 0.2, high: 0.2 },
-            aggregate: Aggregate::ConstantLength,
-            entropy_coefficient: 0.0,
-            scale: AdvantageScale::None,
-        }
-    }
-}
-
-/// Settings of supervised fine-tuning: there are none.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct SftConfig {}
-
 /// Settings that make no method.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MethodError {
-    /// No members.
-    #[error("group-size is 0, a group needs at least 1 member")]
-    EmptyGroup,
+    /// A count that must be there.
+    #[error("{key} is 0, it must be at least 1")]
+    Zero {
+        /// The setting.
+        key: &'static str,
+    },
+    /// One member has nobody to compare with.
+    #[error(
+        "group-size is 1, but `{method}` compares the members of a group with each other: set it to 2 or \
+         more, or estimator to reinforce"
+    )]
+    Alone {
+        /// The method.
+        method: &'static str,
+    },
     /// More demonstrations than members.
     #[error(
         "demonstrations is {demonstrations}, a group has {group_size} members; lower it or raise group-size"
@@ -176,19 +165,53 @@ pub enum MethodError {
     /// Shaping is undefined there.
     #[error("gamma is {0}, it must be finite and above 0; method `mixed` has no shaping")]
     Gamma(f64),
-    /// A range that does not hold 1.
-    #[error(
-        "clip is {low} and {high}, low must lie within 0 and 1 and high must be finite and at least 0"
-    )]
-    Clip {
+    /// NaN, infinity or below zero where that makes no sense.
+    #[error("{key} is {value}, it must be finite{}", if *.at_least_zero { " and at least 0" } else { "" })]
+    Number {
+        /// The setting.
+        key: &'static str,
         /// As configured.
-        low: f64,
-        /// As configured.
-        high: f64,
+        value: f64,
+        /// Whether it must not be negative.
+        at_least_zero: bool,
     },
-    /// NaN or infinity.
-    #[error("entropy-coefficient is {0}, it must be finite; 0 turns the bonus off")]
-    EntropyCoefficient(f64),
+    /// A weight form that is undefined.
+    #[error("{key}: {fault}")]
+    Shaping {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong.
+        fault: ShapingError,
+    },
+    /// Rounds that do not add up.
+    #[error("micro-groups have {sum} members in all, group-size is {group_size}; make them equal")]
+    Rounds {
+        /// Members of all rounds.
+        sum: u64,
+        /// As configured.
+        group_size: u32,
+    },
+    /// A setting with parts that do not fit.
+    #[error("{key} makes no sense: {fault}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong.
+        fault: &'static str,
+    },
+}
+
+fn at_least_zero(key: &'static str, value: f64) -> Result<(), MethodError> {
+    let is_fine = value.is_finite() && value >= 0.0;
+    if is_fine { Ok(()) } else { Err(MethodError::Number { key, value, at_least_zero: true }) }
+}
+
+fn no_fault(key: &'static str, fault: Option<&'static str>) -> Result<(), MethodError> {
+    fault.map_or(Ok(()), |fault| Err(MethodError::Setting { key, fault }))
+}
+
+fn shaping_fault(shaping: ShapingConfig) -> Result<(), MethodError> {
+    shaping.validate().map_err(|fault| MethodError::Shaping { key: "shaping", fault })
 }
 
 impl MethodConfig {
@@ -197,57 +220,106 @@ impl MethodConfig {
     /// # Errors
     /// Names the first setting that makes no sense.
     pub fn validate(&self) -> Result<(), MethodError> {
-        let (group_size, demonstrations, clip, entropy_coefficient) = match self {
-            Self::Luffy(config) => {
-                if !(config.gamma.is_finite() && config.gamma > 0.0) {
-                    return Err(MethodError::Gamma(config.gamma));
-                }
-                (config.group_size, config.demonstrations, config.clip, config.entropy_coefficient)
+        if let Some(policy) = self.policy() {
+            policy.validate()?;
+            if policy.group_size == 1 && policy.estimator.compares() {
+                return Err(MethodError::Alone { method: self.name() });
             }
-            Self::Mixed(config) => {
-                (config.group_size, config.demonstrations, config.clip, config.entropy_coefficient)
+            if let Some(guidance) = self.guidance() {
+                guidance.validate(policy.group_size)?;
             }
-            Self::Grpo(config) => (config.group_size, 0, config.clip, config.entropy_coefficient),
-            Self::Sft(_) | Self::SftFiltered(_) => return Ok(()),
-        };
-        if group_size == 0 {
-            return Err(MethodError::EmptyGroup);
         }
-        if demonstrations > group_size {
-            return Err(MethodError::Demonstrations { demonstrations, group_size });
+        match self {
+            Self::Luffy(config) if !(config.gamma.is_finite() && config.gamma > 0.0) => {
+                Err(MethodError::Gamma(config.gamma))
+            }
+            Self::Luffy(_)
+            | Self::Srft(_)
+            | Self::RlPlus(_)
+            | Self::Grpo(_)
+            | Self::DrGrpo(_)
+            | Self::Dapo(_) => Ok(()),
+            Self::Mixed(config) => shaping_fault(config.shaping),
+            Self::Sft(config) | Self::SftFiltered(config) | Self::Dft(config) => {
+                shaping_fault(config.shaping)
+            }
+            Self::RlWithSftLoss(config) => at_least_zero("sft-coefficient", config.sft_coefficient),
+            Self::SftThenRl(config) => at_least_zero("sft-lr-factor", config.sft_lr_factor),
+            Self::Uft(config) => {
+                at_least_zero("sft-coefficient", config.sft_coefficient)?;
+                no_fault("prefix", config.prefix.fault())
+            }
+            Self::Chord(config) => {
+                no_fault("mu", config.mu.fault())?;
+                shaping_fault(config.shaping)
+            }
+            Self::Hpt(config) => at_least_zero("sft-coefficient", config.sft_coefficient),
+            Self::Relift(config) if config.sft_batch == 0 => {
+                Err(MethodError::Zero { key: "sft-batch" })
+            }
+            Self::Relift(config) => at_least_zero("sft-lr-factor", config.sft_lr_factor),
+            Self::PrefixRft(config) => no_fault(
+                "prefix-entropy",
+                (!(config.prefix_entropy > 0.0 && config.prefix_entropy <= 1.0))
+                    .then_some("a share of tokens lies above 0 and is at most 1"),
+            ),
+            Self::Trapo(config) => {
+                at_least_zero("sft-coefficient", config.sft_coefficient)?;
+                no_fault(
+                    "alpha",
+                    (!(config.alpha > 0.0 && config.alpha <= 1.0))
+                        .then_some("it must lie above 0 and be at most 1"),
+                )?;
+                let is_round =
+                    |round: &MicroGroup| round.size > 0 && (0.0..=1.0).contains(&round.share);
+                no_fault(
+                    "micro-groups",
+                    (!config.micro_groups.iter().all(is_round))
+                        .then_some("a round has at least 1 member and a share within 0 and 1"),
+                )?;
+                let sum = config.micro_groups.iter().map(|round| u64::from(round.size)).sum();
+                let group_size = config.policy.group_size;
+                let adds_up = sum == u64::from(group_size);
+                if adds_up { Ok(()) } else { Err(MethodError::Rounds { sum, group_size }) }
+            }
         }
-        if let Clip::Epsilon { low, high } = clip
-            && !((0.0..=1.0).contains(&low) && high.is_finite() && high >= 0.0)
-        {
-            return Err(MethodError::Clip { low, high });
-        }
-        if !entropy_coefficient.is_finite() {
-            return Err(MethodError::EntropyCoefficient(entropy_coefficient));
-        }
-        Ok(())
     }
 
-    /// Its name, as run files write it.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Luffy(_) => "luffy",
-            Self::Mixed(_) => "mixed",
-            Self::Grpo(_) => "grpo",
-            Self::Sft(_) => "sft",
-            Self::SftFiltered(_) => "sft-filtered",
-        }
+    /// The settings of its rollouts and its policy term, where it has any.
+    pub const fn policy(&self) -> Option<&PolicySettings> {
+        Some(match self {
+            Self::Luffy(config) => &config.policy,
+            Self::Mixed(config) => &config.policy,
+            Self::Grpo(config) | Self::DrGrpo(config) | Self::Dapo(config) => &config.policy,
+            Self::RlWithSftLoss(config) => &config.policy,
+            Self::SftThenRl(config) => &config.policy,
+            Self::Srft(config) => &config.policy,
+            Self::Uft(config) => &config.policy,
+            Self::Chord(config) => &config.policy,
+            Self::Hpt(config) => &config.policy,
+            Self::Relift(config) => &config.policy,
+            Self::PrefixRft(config) => &config.policy,
+            Self::RlPlus(config) => &config.policy,
+            Self::Trapo(config) => &config.policy,
+            Self::Sft(_) | Self::SftFiltered(_) | Self::Dft(_) => return None,
+        })
+    }
+
+    const fn guidance(&self) -> Option<&GuidanceSettings> {
+        Some(match self {
+            Self::Luffy(config) => &config.guidance,
+            Self::Mixed(config) => &config.guidance,
+            Self::RlWithSftLoss(config) => &config.guidance,
+            Self::Srft(config) => &config.guidance,
+            Self::PrefixRft(config) => &config.guidance,
+            Self::RlPlus(config) => &config.guidance,
+            _ => return None,
+        })
     }
 
     /// The method of that name with its default settings.
     pub fn by_name(name: &str) -> Option<Self> {
-        let all = [
-            Self::Luffy(LuffyConfig::default()),
-            Self::Mixed(MixedConfig::default()),
-            Self::Grpo(GrpoConfig::default()),
-            Self::Sft(SftConfig::default()),
-            Self::SftFiltered(SftConfig::default()),
-        ];
-        all.into_iter().find(|method| method.name() == name)
+        Self::all().into_iter().find(|method| method.name() == name)
     }
 
     /// The method itself.
@@ -258,139 +330,146 @@ impl MethodConfig {
         if let Err(error) = self.validate() {
             panic!("settings of a method are validated before it is built: {error}");
         }
-        match self.clone() {
-            Self::Luffy(config) => Arc::new(GroupMethod {
-                group_size: config.group_size,
-                n_demonstrations: config.demonstrations,
-                estimator: Advantages { baseline: config.baseline, scale: config.scale, ..Advantages::default() },
-                objective: Arc::new(MixedPolicyLoss {
-                    clip: config.clip,
-                    aggregate: config.aggregate,
-                    entropy_coefficient: config.entropy_coefficient,
-                    ..MixedPolicyLoss::new(Arc::new(Regularized { gamma: config.gamma }))
-                }),
-            }),
-            Self::Mixed(config) => Arc::new(GroupMethod {
-                group_size: config.group_size,
-                n_demonstrations: config.demonstrations,
-                estimator: Advantages { baseline: config.baseline, scale: config.scale, ..Advantages::default() },
-                objective: unshaped(config.clip, config.aggregate, config.entropy_coefficient),
-            }),
-            Self::Grpo(config) => Arc::new(GroupMethod {
-                group_size: config.group_size,
-                n_demonstrations: 0,
-                estimator: Advantages { baseline: Baseline::WholeGroup, scale: config.scale, ..Advantages::default() },
-                objective: unshaped(config.clip, config.aggregate, config.entropy_coefficient),
-            }),
-            Self::Sft(SftConfig {}) => Arc::new(Supervised { only_rewarded: false }),
-            Self::SftFiltered(SftConfig {}) => Arc::new(Supervised { only_rewarded: true }),
+        match self {
+            Self::Luffy(LuffyConfig { gamma, guidance, policy }) => {
+                let shaping = Arc::new(Regularized { gamma: *gamma });
+                Arc::new(guided(policy, guidance, policy.objective(shaping)))
+            }
+            Self::Mixed(MixedConfig { shaping, guidance, policy }) => {
+                Arc::new(guided(policy, guidance, policy.objective(shaping.build())))
+            }
+            Self::Grpo(config) | Self::DrGrpo(config) | Self::Dapo(config) => {
+                Arc::new(on_policy(&config.policy))
+            }
+            Self::Sft(config) | Self::Dft(config) => Arc::new(supervised(config, false)),
+            Self::SftFiltered(config) => Arc::new(supervised(config, true)),
+            Self::RlWithSftLoss(RlWithSftLossConfig { sft_coefficient, guidance, policy }) => {
+                let method =
+                    guided(policy, guidance, policy.objective(ShapingConfig::None.build()));
+                Arc::new(method.with_supervised(ShapingConfig::Likelihood, *sft_coefficient))
+            }
+            Self::SftThenRl(SftThenRlConfig { sft_steps, sft_lr_factor, policy }) => {
+                let first = Supervised {
+                    lr_factor: *sft_lr_factor,
+                    ..supervised(&SupervisedConfig::sft(), false)
+                };
+                let second = GroupMethod { slot: OptimizerSlot(1), ..on_policy(policy) };
+                let (first, second) = (Arc::new(first), Arc::new(second));
+                Arc::new(Phases { first, n_first: *sft_steps, second })
+            }
+            Self::Srft(SrftConfig { guidance, policy }) => {
+                let mut objective = policy.objective(ShapingConfig::None.build());
+                objective.reshape = Arc::new(SrftSample);
+                let shaping = Arc::new(SrftDemonstration);
+                objective.supervised = Some(SupervisedTerm { shaping, coefficient: 1.0 });
+                let method = guided(policy, guidance, objective);
+                Arc::new(GroupMethod { sampled: SampledAdvantage::Sign, ..method })
+            }
+            Self::Uft(UftConfig { sft_coefficient, prefix, policy }) => {
+                let guidance =
+                    GuidanceSettings { demonstrations: policy.group_size, prefix: *prefix };
+                let method =
+                    guided(policy, &guidance, policy.objective(ShapingConfig::None.build()));
+                Arc::new(method.with_supervised(ShapingConfig::Likelihood, *sft_coefficient))
+            }
+            Self::Chord(ChordConfig { mu, shaping, policy }) => {
+                let method = beside(policy).with_supervised(*shaping, 1.0);
+                Arc::new(GroupMethod { mix: Mix::Blend(*mu), ..method })
+            }
+            Self::Hpt(HptConfig { gate, sft_coefficient, policy }) => {
+                let method =
+                    beside(policy).with_supervised(ShapingConfig::Likelihood, *sft_coefficient);
+                Arc::new(GroupMethod { gate: Some(*gate), ..method })
+            }
+            Self::Relift(ReliftConfig { sft_batch, sft_lr_factor, policy }) => {
+                let keep = KeepUnsolved { batch: *sft_batch, lr_factor: *sft_lr_factor };
+                Arc::new(GroupMethod { keep_unsolved: Some(keep), ..on_policy(policy) })
+            }
+            Self::PrefixRft(PrefixRftConfig { prefix_entropy, guidance, policy }) => {
+                let mut objective = policy.objective(Arc::new(Likelihood));
+                objective.prefix_entropy = Some(*prefix_entropy);
+                Arc::new(guided(policy, guidance, objective))
+            }
+            Self::RlPlus(RlPlusConfig { guidance, policy }) => {
+                Arc::new(guided(policy, guidance, policy.objective(Arc::new(RlPlus))))
+            }
+            Self::Trapo(TrapoConfig { alpha, sft_coefficient, micro_groups, policy }) => {
+                let mut objective = policy.objective(ShapingConfig::None.build());
+                let shaping = Arc::new(Trapo { alpha: *alpha });
+                objective.supervised =
+                    Some(SupervisedTerm { shaping, coefficient: *sft_coefficient });
+                let rounds = MicroGroups(micro_groups.clone());
+                let method = method(policy, Rollout::MicroGroups(rounds), objective);
+                Arc::new(GroupMethod { mix: Mix::Sum(*sft_coefficient), ..method })
+            }
         }
     }
 }
 
-fn unshaped(clip: Clip, aggregate: Aggregate, entropy_coefficient: f64) -> Arc<MixedPolicyLoss> {
-    let shaping: Arc<dyn Shaping> = Arc::new(Identity);
-    Arc::new(MixedPolicyLoss { clip, aggregate, entropy_coefficient, ..MixedPolicyLoss::new(shaping) })
+fn method(policy: &PolicySettings, rollout: Rollout, objective: MixedPolicyLoss) -> GroupMethod {
+    GroupMethod {
+        rollout,
+        advantages: policy.advantages(),
+        sampled: SampledAdvantage::Relative,
+        mix: Mix::Sum(objective.supervised.as_ref().map_or(0.0, |term| term.coefficient)),
+        objective,
+        entropy: policy.entropy_control,
+        filter: policy.filter,
+        gate: None,
+        keep_unsolved: None,
+        mini_batches: policy.mini_batches,
+        epochs: policy.epochs,
+        slot: OptimizerSlot(0),
+    }
 }
 
-/// The position of the first demonstration for a draw in `[0, 1)`; `None` if there is none.
-#[expect(clippy::cast_sign_loss, reason = "a draw is not negative")]
-fn pick(n_demonstrations: usize, choice: f64) -> Option<usize> {
-    let last = n_demonstrations.checked_sub(1)?;
-    Some(((choice * n_demonstrations as f64) as usize).min(last))
+/// Groups in which demonstrations stand for some of the samples.
+fn guided(
+    policy: &PolicySettings,
+    guidance: &GuidanceSettings,
+    objective: MixedPolicyLoss,
+) -> GroupMethod {
+    let members = Members {
+        n_samples: policy.group_size - guidance.demonstrations,
+        n_demonstrated: guidance.demonstrations,
+        prefix: guidance.prefix,
+        fill: true,
+    };
+    method(policy, Rollout::Members(members), objective)
+}
+
+/// Groups of samples alone.
+fn on_policy(policy: &PolicySettings) -> GroupMethod {
+    let none = GuidanceSettings { demonstrations: 0, prefix: PrefixSchedule::Whole };
+    guided(policy, &none, policy.objective(ShapingConfig::None.build()))
+}
+
+/// Groups of samples with a demonstration beside them, for a supervised term.
+fn beside(policy: &PolicySettings) -> GroupMethod {
+    let members = Members {
+        n_samples: policy.group_size,
+        n_demonstrated: 1,
+        prefix: PrefixSchedule::Whole,
+        fill: false,
+    };
+    method(policy, Rollout::Members(members), policy.objective(ShapingConfig::None.build()))
+}
+
+impl GroupMethod {
+    fn with_supervised(mut self, shaping: ShapingConfig, coefficient: f64) -> Self {
+        self.objective.supervised = Some(SupervisedTerm { shaping: shaping.build(), coefficient });
+        self.mix = Mix::Sum(coefficient);
+        self
+    }
+}
+
+fn supervised(config: &SupervisedConfig, only_rewarded: bool) -> Supervised {
+    let objective = Arc::new(SupervisedLoss { shaping: config.shaping.build() });
+    Supervised { objective, only_rewarded, lr_factor: 1.0 }
 }
 
 /// Tokens of a trajectory that are learned from.
 fn n_learned(trajectory: &Trajectory) -> u64 {
     let learned = trajectory.spans.iter().filter(|span| !matches!(span.origin, Origin::Context));
     learned.map(|span| u64::from(span.len)).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(toml: &str) -> Result<MethodConfig, toml::de::Error> {
-        toml::from_str(toml)
-    }
-
-    fn check(toml: &str, expected: MethodConfig) {
-        let config = parse(toml).unwrap();
-        assert_eq!(config, expected, "{toml}");
-        // What is written into a run directory reads back as the same method.
-        assert_eq!(parse(&toml::to_string(&config).unwrap()).unwrap(), config);
-        config.validate().unwrap();
-    }
-
-    #[test]
-    fn a_name_alone_gives_the_defaults() {
-        check("name = 'luffy'", MethodConfig::default());
-        check("name = 'mixed'", MethodConfig::Mixed(MixedConfig::default()));
-        check("name = 'grpo'", MethodConfig::Grpo(GrpoConfig::default()));
-        check("name = 'sft'", MethodConfig::Sft(SftConfig {}));
-        check("name = 'sft-filtered'", MethodConfig::SftFiltered(SftConfig {}));
-    }
-
-    #[test]
-    fn every_setting_has_a_key() {
-        check(
-            "name = 'luffy'\ngroup-size = 4\ndemonstrations = 2\ngamma = 1\n\
-             clip = { epsilon = { low = 0.2, high = 0.28 } }\naggregate = 'token-mean'\n\
-             entropy-coefficient = 0.01\nbaseline = 'on-policy'\nscale = 'std'",
-            MethodConfig::Luffy(LuffyConfig {
-                group_size: 4,
-                demonstrations: 2,
-                gamma: 1.0,
-                clip: Clip::Epsilon { low: 0.2, high: 0.28 },
-                aggregate: Aggregate::TokenMean,
-                entropy_coefficient: 0.01,
-                baseline: Baseline::OnPolicy,
-                scale: AdvantageScale::Std,
-            }),
-        );
-        let none = GrpoConfig { clip: Clip::None, ..GrpoConfig::default() };
-        check("name = 'grpo'\nclip = 'none'", MethodConfig::Grpo(none));
-    }
-
-    #[test]
-    fn a_key_of_another_method_is_refused_by_name() {
-        for (toml, key) in [
-            ("name = 'luffy'\ngama = 0.1", "gama"),
-            ("name = 'mixed'\ngamma = 0.1", "gamma"),
-            ("name = 'grpo'\ndemonstrations = 1", "demonstrations"),
-            ("name = 'sft'\ngamma = 0.1", "gamma"),
-            ("name = 'sft-filtered'\ngroup-size = 1", "group-size"),
-            ("name = 'luffi'", "luffi"),
-            ("gamma = 0.1", "name"),
-        ] {
-            let error = parse(toml).unwrap_err().to_string();
-            assert!(error.contains(key), "{toml}: {error}");
-        }
-    }
-
-    #[test]
-    fn settings_that_make_no_sense_are_refused() {
-        for (toml, word) in [
-            ("name = 'luffy'\ngroup-size = 0", "group-size"),
-            ("name = 'grpo'\ngroup-size = 0", "group-size"),
-            ("name = 'mixed'\ndemonstrations = 9", "demonstrations"),
-            ("name = 'luffy'\ngamma = 0.0", "gamma"),
-            ("name = 'luffy'\ngamma = nan", "gamma"),
-            ("name = 'grpo'\nclip = { epsilon = { low = 1.5, high = 0.2 } }", "clip"),
-            ("name = 'grpo'\nentropy-coefficient = inf", "entropy-coefficient"),
-        ] {
-            let error = parse(toml).unwrap().validate().unwrap_err().to_string();
-            assert!(error.starts_with(word), "{toml}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_draw_picks_every_demonstration_equally_often() {
-        assert_eq!(
-            [0.0, 0.33, 0.34, 0.67, 0.999_999].map(|choice| pick(3, choice)),
-            [Some(0), Some(0), Some(1), Some(2), Some(2)]
-        );
-        assert_eq!(pick(3, 1.0), Some(2));
-        assert_eq!(pick(0, 0.5), None);
-    }
 }

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use luffy_core::{
-    GradedGroup, GroupPlan, MemberPlan, Method, MethodMemory, OptimizerSlot, PlanRequest, Prompt,
-    Row, StepShape, StepView, TokenRuns, Update, UpdateRow,
+    GradedGroup, GroupPlan, MemberPlan, Method, MethodMemory, OptimizerSlot, PlanRequest, Progress,
+    Prompt, Row, StepShape, StepView, TokenRuns, Update, UpdateRow,
 };
 
-use super::{n_learned, pick};
+use super::plan::pick;
 use crate::SupervisedLoss;
 
-/// Supervised fine-tuning on one demonstration per prompt.
+/// Supervised learning from one demonstration per prompt.
 #[derive(Debug, Clone)]
 pub(super) struct Supervised {
+    /// The loss.
+    pub(super) objective: Arc<SupervisedLoss>,
     /// Whether a demonstration must have earned a reward above zero.
     pub(super) only_rewarded: bool,
+    /// Multiplies the learning rate.
+    pub(super) lr_factor: f64,
 }
 
 impl Method for Supervised {
@@ -23,14 +27,13 @@ impl Method for Supervised {
         if !request.rewards.is_empty() {
             return GroupPlan::default();
         }
-        let choice = request.draws.uniform_at(0);
-        let picked = pick(prompt.demonstrations.len(), choice);
+        let picked = pick(prompt.demonstrations.len(), request.draws.uniform_at(0));
         let members = picked.map(|position| MemberPlan::Demonstrate(position as u32));
         GroupPlan { members: members.into_iter().collect() }
     }
 
     /// 1 on what is learned from, 0 on the rest.
-    fn advantages(&self, groups: &[GradedGroup]) -> Vec<TokenRuns> {
+    fn advantages(&self, _progress: Progress, groups: &[GradedGroup]) -> Vec<TokenRuns> {
         let rows =
             groups.iter().flat_map(|group| group.group.trajectories.iter().zip(&group.rewards));
         rows.map(|(trajectory, reward)| {
@@ -43,30 +46,32 @@ impl Method for Supervised {
 
     /// The rows with an advantage; no update where there is none.
     fn updates(&self, step: &StepView<'_>, _memory: &mut MethodMemory) -> Vec<Update> {
-        let StepView { groups, advantages, max_response_len, .. } = *step;
-        let n_rows: usize = groups.iter().map(|group| group.group.trajectories.len()).sum();
-        assert_eq!(advantages.len(), n_rows, "a step has one advantage per trajectory");
-        let members = (0_u32..).zip(groups).flat_map(|(group_idx, group)| {
-            let trajectories = (0_u32..).zip(&group.group.trajectories);
-            trajectories.map(move |(_, trajectory)| (group_idx, trajectory))
+        let groups = (0_u32..).zip(step.groups);
+        let members = groups.flat_map(|(position, group)| {
+            group.group.trajectories.iter().map(move |trajectory| (position, group, trajectory))
         });
-        let mut rows = Vec::new();
-        let mut n_tokens = 0;
-        let n_demonstrated = 0;
-        for ((group_idx, trajectory), advantage) in members.zip(advantages) {
-            if !advantage.is_zero() {
-                n_tokens += n_learned(trajectory);
-                rows.push(UpdateRow {
-                    group: group_idx,
-                    row: Row::new(Arc::clone(&groups[group_idx as usize].group.prompt.tokens), trajectory, advantage),
-                });
-            }
-        }
+        let members: Vec<_> = members.collect();
+        assert_eq!(step.advantages.len(), members.len(), "a step has one advantage per trajectory");
+        let targets =
+            members.iter().zip(step.advantages).filter(|(_, advantage)| !advantage.is_zero());
+        let rows: Vec<UpdateRow> = targets
+            .map(|((position, group, trajectory), advantage)| {
+                let prompt = Arc::clone(&group.group.prompt.tokens);
+                UpdateRow { group: *position, row: Row::new(prompt, trajectory, advantage) }
+            })
+            .collect();
         if rows.is_empty() {
             return Vec::new();
         }
-        let shape = StepShape { n_rows: n_rows as u64, n_tokens, n_demonstrated, max_response_len };
-        vec![Update { rows, objective: Arc::new(SupervisedLoss::default()), slot: OptimizerSlot(0), lr_factor: 1.0, shape }]
+        let n_tokens = rows.iter().map(|row| row.row.n_learned() as u64).sum();
+        let shape = StepShape {
+            n_rows: members.len() as u64,
+            n_tokens,
+            n_policy_tokens: n_tokens,
+            n_demonstrated: rows.iter().map(|row| row.row.n_demonstrated() as u64).sum(),
+            max_response_len: step.max_response_len,
+        };
+        let objective = self.objective.clone();
+        vec![Update { rows, objective, slot: OptimizerSlot(0), lr_factor: self.lr_factor, shape }]
     }
 }
-

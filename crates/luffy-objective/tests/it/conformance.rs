@@ -114,6 +114,7 @@ impl Streams {
         let scale = objective.scale(&StepShape {
             n_rows: rows.len() as u64,
             n_tokens,
+            n_policy_tokens: n_tokens,
             n_demonstrated: 0,
             max_response_len: self.width as u32,
         });

@@ -71,6 +71,8 @@ fn objectives() -> Vec<Arc<dyn Objective>> {
         mixed().into_iter().map(|loss| Arc::new(loss) as Arc<dyn Objective>).collect();
     objectives.push(Arc::new(SupervisedLoss::default()));
     objectives.push(Arc::new(SupervisedLoss { shaping: Arc::new(Dft) }));
+    // Not zero for a probability of 1.
+    objectives.push(Arc::new(SupervisedLoss { shaping: Arc::new(Regularized { gamma: 0.1 }) }));
     objectives
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use luffy_core::{
-    Behavior, FinishReason, GradedGroup, Group, Method, Origin, Prompt, Purpose, Row, Span,
-    StreamKey, Task, TokenRuns, Trajectory,
+    Behavior, FinishReason, GradedGroup, Group, Method, MethodMemory, Origin, Progress, Prompt,
+    Purpose, Span, StepView, StreamKey, Task, Trajectory, UpdateRow,
 };
-use luffy_objective::{Clip, GrpoConfig, LuffyConfig, MethodConfig, MixedConfig, SftConfig};
+use luffy_objective::{
+    Clip, LuffyConfig, MethodConfig, MixedConfig, OnPolicyConfig, PolicySettings, SupervisedConfig,
+};
 
 use crate::scored::{ScoredRow, assert_close, evaluate};
 
@@ -77,15 +79,14 @@ fn step() -> Vec<GradedGroup> {
 
 /// The rows of the step's only update, scored: for each row its gradients, and the loss.
 fn run(method: &dyn Method, groups: &[GradedGroup]) -> (Vec<Vec<f32>>, f64) {
-    let advantages = method.advantages(groups);
-    let updates = method.updates(groups, &advantages, MAX_LEN);
+    let progress = Progress { step: 0, n_steps: 10 };
+    let advantages = method.advantages(progress, groups);
+    let view = StepView { progress, groups, advantages: &advantages, max_response_len: MAX_LEN };
+    let updates = method.updates(&view, &mut MethodMemory::default());
     let [update] = &updates[..] else { panic!("one update, not {}", updates.len()) };
-    let row = |(group, member, advantage): &(u32, u32, TokenRuns)| {
-        let group = &groups[*group as usize].group;
-        let row =
-            Row::new(group.prompt.tokens.clone(), &group.trajectories[*member as usize], advantage);
-        let n = row.response.len();
-        ScoredRow { row, logprobs: vec![LOGPROB; n], entropy: vec![1.0; n] }
+    let row = |row: &UpdateRow| {
+        let n = row.row.response.len();
+        ScoredRow { row: row.row.clone(), logprobs: vec![LOGPROB; n], entropy: vec![1.0; n] }
     };
     let rows: Vec<ScoredRow> = update.rows.iter().map(row).collect();
     let scale = update.objective.scale(&update.shape);
@@ -148,15 +149,16 @@ fn grpo_clips_samples() {
     let weight = 0.5_f64.exp();
     let p = f64::from(LOGPROB).exp();
     let on = |a: f64| if a > 0.0 { (1.2, 0.0) } else { (weight, weight) };
-    check(MethodConfig::Grpo(GrpoConfig::default()), CONSTANT, &rows(on, (p, p)));
-    let config = GrpoConfig { clip: Clip::None, ..GrpoConfig::default() };
-    check(MethodConfig::Grpo(config), CONSTANT, &rows(|_| (weight, weight), (p, p)));
+    check(MethodConfig::DrGrpo(OnPolicyConfig::dr_grpo()), CONSTANT, &rows(on, (p, p)));
+    let policy = PolicySettings { clip: Clip::None, ..PolicySettings::default() };
+    let config = OnPolicyConfig { policy };
+    check(MethodConfig::DrGrpo(config), CONSTANT, &rows(|_| (weight, weight), (p, p)));
 }
 
 #[test]
 fn supervised_methods_learn_from_demonstrations_by_token() {
     // Rows of 3 and 2 demonstrated tokens, each with a negative log-likelihood of 1.
     let expected = vec![vec![(1.0, -1.0); 3], vec![(1.0, -1.0); 2]];
-    check(MethodConfig::Sft(SftConfig {}), 5.0, &expected);
-    check(MethodConfig::SftFiltered(SftConfig {}), 5.0, &expected);
+    check(MethodConfig::Sft(SupervisedConfig::sft()), 5.0, &expected);
+    check(MethodConfig::SftFiltered(SupervisedConfig::sft()), 5.0, &expected);
 }

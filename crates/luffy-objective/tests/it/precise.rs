@@ -69,6 +69,7 @@ pub(crate) fn shape_of(rows: &Rows) -> StepShape {
     StepShape {
         n_rows: rows.len() as u64,
         n_tokens: count(|_| true),
+        n_policy_tokens: count(|_| true),
         n_demonstrated: count(|token| token.is_demonstrated),
         max_response_len: 16,
     }

@@ -55,6 +55,7 @@ pub(crate) fn shape_of(rows: &[ScoredRow]) -> StepShape {
     StepShape {
         n_rows: rows.len() as u64,
         n_tokens: rows.iter().map(|row| row.row.n_learned() as u64).sum(),
+        n_policy_tokens: rows.iter().map(|row| row.row.n_learned() as u64).sum(),
         n_demonstrated: rows.iter().map(|row| row.row.n_demonstrated() as u64).sum(),
         max_response_len: 16,
     }

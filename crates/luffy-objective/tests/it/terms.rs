@@ -194,6 +194,15 @@ fn only_the_most_undecided_demonstrated_tokens_stay_in_the_policy_term() {
         .collect();
     let mean = kept.iter().sum::<f64>() / kept.len() as f64;
     assert_same(got.metrics.mean(metric::OFF_PG_LOSS).expect("measured"), mean, "logged");
+    // A supervised term next to it takes all of them.
+    let term = SupervisedTerm { shaping: Arc::new(Likelihood), coefficient: 0.3 };
+    let n = count(&rows, |token| token.is_demonstrated);
+    let with_term = MixedPolicyLoss { supervised: Some(term), ..objective };
+    check(&with_term, &rows, |_, token| {
+        let (value, slope) = if stays(token) { policy(token) } else { (0.0, 0.0) };
+        let term = if token.is_demonstrated { -0.3 / n } else { 0.0 };
+        (value / 80.0 + term * token.logprob, slope / 80.0 + term)
+    });
 }
 
 #[test]

@@ -73,9 +73,5 @@ impl Objective for Likelihood {
 }
 
 pub(crate) fn scale(n_tokens: usize) -> Scale {
-    Scale {
-        divisor: n_tokens as f64,
-        n_tokens: n_tokens as f64,
-        n_demonstrated: n_tokens as f64,
-    }
+    Scale { divisor: n_tokens as f64, n_tokens: n_tokens as f64, n_demonstrated: n_tokens as f64 }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use luffy_core::{
     CodecError, Decoder, FinishReason, Message, Origin, Purpose, SampleError, SampleRequest,
-    Sampler, Sampling, StreamKey, TextCodec, Trajectory, Weights,
+    Sampler, Sampling, Span, StreamKey, TextCodec, Trajectory, Weights,
 };
 use luffy_rollout::Engine;
 use proptest::prelude::*;
@@ -113,6 +113,52 @@ fn requests() -> Vec<SampleRequest> {
 fn sample(requests: &[SampleRequest], max_rows: usize) -> Vec<Trajectory> {
     let results = engine(Historian::default(), max_rows).sample(requests);
     results.into_iter().map(|result| result.expect("a trajectory")).collect()
+}
+
+#[test]
+fn a_prefix_is_as_if_it_had_been_sampled() {
+    // The first tokens of what a request gives, handed over as a prefix, lead to the same response: the
+    // logits see the same history and the draws are keyed by the position in the response.
+    let whole = requests();
+    let expected = sample(&whole, 64);
+    let prefix_len = |t: &Trajectory| (t.tokens.len() - 1).min(3);
+    let begun: Vec<SampleRequest> = whole
+        .iter()
+        .zip(&expected)
+        .map(|(request, t)| SampleRequest {
+            prefix: t.tokens[..prefix_len(t)].into(),
+            max_new_tokens: request.max_new_tokens - prefix_len(t) as u32,
+            ..request.clone()
+        })
+        .collect();
+    for max_rows in [1, 5, 64] {
+        for (got, expected) in sample(&begun, max_rows).iter().zip(&expected) {
+            assert_eq!(
+                (&got.tokens, &got.text, got.finish),
+                (&expected.tokens, &expected.text, expected.finish)
+            );
+            let Origin::Sampled { logprobs: all } = &expected.spans[0].origin else {
+                panic!("sampled")
+            };
+            let n = prefix_len(expected);
+            let rest = Span {
+                len: (all.len() - n) as u32,
+                origin: Origin::Sampled { logprobs: all[n..].to_vec() },
+            };
+            let given = Span { len: n as u32, origin: Origin::Context };
+            assert_eq!(got.spans, if n == 0 { vec![rest] } else { vec![given, rest] });
+        }
+    }
+}
+
+#[test]
+fn a_prefix_counts_against_the_context() {
+    let mut long = request(&[1, 2], 0, 12);
+    long.prefix = vec![1; 20].into();
+    let results = engine(Historian::default(), 4).sample(&[long]);
+    let expected =
+        SampleError::PromptTooLong { prompt_len: 22, max_new_tokens: 12, context_len: 32 };
+    assert_eq!(results, [Err(expected)]);
 }
 
 #[test]

@@ -59,9 +59,11 @@ impl Streams {
         };
         let logprobs = plain(&self.logprobs).require_grad();
         let entropy = plain(&self.logprobs.map(|_| 0.0));
+        let n_tokens = self.learned.count() as u64;
         let shape = StepShape {
             n_rows: b as u64,
-            n_tokens: self.learned.count() as u64,
+            n_tokens,
+            n_policy_tokens: n_tokens,
             n_demonstrated: self.learned.and(&self.demonstrated).count() as u64,
             max_response_len: u32::try_from(t).unwrap_or(u32::MAX),
         };

@@ -9,7 +9,7 @@ use crate::selection::row_counts;
 /// What the sum over tokens is divided by. Always numbers of the whole update or of one row, never of a
 /// micro-batch, so the loss does not depend on how the update is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Aggregate {
     /// Rows times the longest response allowed: each token weighs the same whatever its row's length,
     /// and rows without signal still count. Dr. GRPO, <https://arxiv.org/abs/2503.20783>; recipe

@@ -12,7 +12,9 @@ use luffy_core::{
 use luffy_objective::MethodConfig;
 use luffy_policy::{Bigram, ReplicaLearner};
 use luffy_rollout::Engine;
-use luffy_trainer::{Decay, Schedule, StepReport, Trainer, TrainerSettings, TrainerState, Workers};
+use luffy_trainer::{
+    Decay, Schedule, StepOutcome, StepReport, Trainer, TrainerSettings, TrainerState, Workers,
+};
 
 const VOCABULARY: usize = 8;
 const END: u32 = 7;

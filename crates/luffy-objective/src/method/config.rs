@@ -224,7 +224,8 @@ impl Default for UftConfig {
 pub struct ChordConfig {
     /// Weight of the supervised term; the policy term has the rest.
     pub mu: Mu,
-    /// Weight form of demonstrated tokens: `chord-phi`, or `likelihood` for CHORD-mu alone.
+    /// Weight form of demonstrated tokens: `chord-phi` with a constant `mu` of 0.1 is CHORD-phi, `likelihood`
+    /// with a `mu` that decays is CHORD-mu, as in the authors' examples.
     pub shaping: ShapingConfig,
     /// Everything else.
     #[serde(flatten)]
@@ -234,7 +235,7 @@ pub struct ChordConfig {
 impl Default for ChordConfig {
     fn default() -> Self {
         Self {
-            mu: Mu::default(),
+            mu: Mu::Constant { value: 0.1 },
             shaping: ShapingConfig::ChordPhi,
             policy: beside_supervision(grpo()),
         }
@@ -278,7 +279,10 @@ pub struct ReliftConfig {
 
 impl Default for ReliftConfig {
     fn default() -> Self {
-        Self { sft_batch: 64, sft_lr_factor: 1.0, policy: OnPolicyConfig::dr_grpo().policy }
+        // Clip higher and no deviation, as in its launch script.
+        let clip = Clip::Epsilon { low: 0.2, high: 0.28 };
+        let policy = PolicySettings { clip, ..PolicySettings::default() };
+        Self { sft_batch: 64, sft_lr_factor: 1.0, policy }
     }
 }
 
@@ -308,7 +312,7 @@ impl Default for PrefixRftConfig {
     }
 }
 
-/// Settings of RL-PLUS, <https://arxiv.org/abs/2508.00222>: group-relative with deviation, no clip.
+/// Settings of RL-PLUS, <https://arxiv.org/abs/2508.00222>: no clip and, as in its launch script, no deviation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RlPlusConfig {
@@ -322,8 +326,7 @@ pub struct RlPlusConfig {
 
 impl Default for RlPlusConfig {
     fn default() -> Self {
-        let policy = PolicySettings { scale: AdvantageScale::Std, ..PolicySettings::default() };
-        Self { guidance: GuidanceSettings::default(), policy }
+        Self { guidance: GuidanceSettings::default(), policy: PolicySettings::default() }
     }
 }
 

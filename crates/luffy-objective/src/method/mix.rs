@@ -7,7 +7,7 @@ use super::prefix::half_cosine;
 
 /// The weight `mu` of CHORD's supervised term.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Mu {
     /// The same in all steps.
     Constant {

@@ -20,7 +20,7 @@ use luffy_core::{Method, OptimizerSlot, Origin, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Likelihood, MixedPolicyLoss, Regularized, RlPlus, ShapingConfig, ShapingError,
+    Clip, Likelihood, MixedPolicyLoss, Regularized, RlPlus, ShapingConfig, ShapingError,
     SrftDemonstration, SrftSample, SupervisedLoss, SupervisedTerm, Trapo,
 };
 pub use config::{
@@ -233,12 +233,16 @@ impl MethodConfig {
             Self::Luffy(config) if !(config.gamma.is_finite() && config.gamma > 0.0) => {
                 Err(MethodError::Gamma(config.gamma))
             }
-            Self::Luffy(_)
-            | Self::Srft(_)
-            | Self::RlPlus(_)
-            | Self::Grpo(_)
-            | Self::DrGrpo(_)
-            | Self::Dapo(_) => Ok(()),
+            Self::Luffy(_) | Self::RlPlus(_) | Self::Grpo(_) | Self::DrGrpo(_) | Self::Dapo(_) => {
+                Ok(())
+            }
+            Self::Srft(SrftConfig { policy, .. })
+                if policy.clip != Clip::None || policy.reshape != ShapingConfig::None =>
+            {
+                let fault = "the weight of samples is the method's own; set both to none";
+                Err(MethodError::Setting { key: "clip or reshape", fault })
+            }
+            Self::Srft(_) => Ok(()),
             Self::Mixed(config) => shaping_fault(config.shaping),
             Self::Sft(config) | Self::SftFiltered(config) | Self::Dft(config) => {
                 shaping_fault(config.shaping)

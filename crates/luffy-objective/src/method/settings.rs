@@ -38,7 +38,7 @@ pub enum EntropyControl {
         /// Learning rate of the logarithm of the coefficient; 0.01 in LUFFY's code.
         lr: f64,
         /// The coefficient is at most this.
-        #[serde(default = "unlimited")]
+        #[serde(default = "unlimited", skip_serializing_if = "is_unlimited")]
         max: f64,
     },
     /// The coefficient times `target` over the mean entropy of the update before:
@@ -47,13 +47,19 @@ pub enum EntropyControl {
         /// In nats.
         target: f64,
         /// The coefficient is at most this.
-        #[serde(default = "unlimited")]
+        #[serde(default = "unlimited", skip_serializing_if = "is_unlimited")]
         max: f64,
     },
 }
 
 const fn unlimited() -> f64 {
     f64::INFINITY
+}
+
+/// JSON has no infinity: a limit that is none is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_unlimited(max: &f64) -> bool {
+    *max == f64::INFINITY
 }
 
 /// Settings of everything that samples. Which defaults hold is the method's choice.

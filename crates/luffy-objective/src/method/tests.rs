@@ -7,7 +7,7 @@ use luffy_core::{
 
 use super::fixtures::{graded, prompt};
 use super::*;
-use crate::{AdvantageScale, Aggregate, Baseline, Clip, Correction, Truncated};
+use crate::{AdvantageScale, Aggregate, Baseline, Clip, Correction, Estimator, Truncated};
 
 const MAX_LEN: u32 = 24;
 
@@ -102,6 +102,10 @@ fn a_key_of_another_method_is_refused_by_name() {
         ("name = 'grpo'\nclip = 'half'", "clip"),
         ("name = 'grpo'\nclip = { epsilon = { low = 0.2, hihg = 0.3 } }", "hihg"),
         ("name = 'chord'\nmu = { constant = 0.1 }", "mu"),
+        (
+            "name = 'chord'\nmu = { decay = { peak = 0.9, valley = 0.05, warmup_steps = 0, decay-steps = 9 } }",
+            "mu",
+        ),
     ] {
         let error = parse(toml).unwrap_err().to_string();
         assert!(error.contains(key), "{toml}: {error}");
@@ -138,6 +142,8 @@ fn settings_that_make_no_sense_are_refused() {
         ("name = 'chord'\nmu = { constant = { value = 2.0 } }", "mu"),
         ("name = 'relift'\nsft-batch = 0", "sft-batch"),
         ("name = 'prefix-rft'\nprefix-entropy = 0.0", "prefix-entropy"),
+        ("name = 'srft'\nclip = { epsilon = { low = 0.2, high = 0.2 } }", "clip"),
+        ("name = 'srft'\nreshape = 'square-root'", "clip or reshape"),
         ("name = 'trapo'\ngroup-size = 4", "micro-groups"),
         ("name = 'trapo'\nalpha = 0.0", "alpha"),
     ] {

@@ -76,7 +76,7 @@ class MakeObjectiveCases(unittest.TestCase):
 
     def test_gradients_are_differences_of_the_loss(self) -> None:
         step, compared = 1e-6, 0
-        for case in self.made(5, 130):
+        for case in self.made(5, 390):
             gradient = case["expected"].get("grad_log_prob")
             loss = next((case["expected"][name] for name in ("pg_loss", "loss") if name in case["expected"]), None)
             # Garbage is far outside, and nothing has no loss.

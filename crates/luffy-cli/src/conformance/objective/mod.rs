@@ -80,7 +80,7 @@ pub(crate) fn objective(args: &ObjectiveArgs) -> anyhow::Result<()> {
         ))?;
     }
     stdout::say(&format!("{} passed, {} failed", tally.passed, tally.failed))?;
-    ensure!(tally.failed == 0, "{} cases failed", tally.failed);
+    ensure!(tally.failed == 0, "{} of {} failed", tally.failed, tally.passed + tally.failed);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ Running
   train [--backend B] [FLAGS]        train; no flags runs the recipe `addition`
   luffy [--backend B] SUBCOMMAND ..  any other command of the program: data, base, recipes ..
   recipes [FLAGS]                    list the built-in recipes
+  reproduce [--write] [FLAGS]        the paper's arms at small scale, 90 minutes (--minutes N), resumable
 
 Checking
   test [ARGUMENTS OF cargo test]     every test of the workspace, doc tests included
@@ -35,8 +36,18 @@ Environment
   LUFFY_SHARED  where the shared test inputs are (default ../shared beside the checkout)
 ";
 
-const COMMANDS: [&str; 9] =
-    ["train", "luffy", "recipes", "test", "check", "tidy", "conformance", "bench", "help"];
+const COMMANDS: [&str; 10] = [
+    "train",
+    "luffy",
+    "recipes",
+    "reproduce",
+    "test",
+    "check",
+    "tidy",
+    "conformance",
+    "bench",
+    "help",
+];
 
 /// The complaint about a command that does not exist.
 pub(crate) fn unknown_command(name: &str) -> Failure {

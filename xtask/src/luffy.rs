@@ -29,6 +29,19 @@ pub(crate) fn run_subcommand(subcommand: &str, mut args: Vec<String>) -> Result<
     run(args)
 }
 
+/// `--write` alone means the page of the book.
+pub(crate) fn with_page(args: Vec<String>) -> Vec<String> {
+    let mut with_page = Vec::new();
+    for (i, arg) in args.iter().enumerate() {
+        with_page.push(arg.clone());
+        if arg == "--write" && args.get(i + 1).is_none_or(|next| next.starts_with('-')) {
+            let page = workspace_root().join("docs/src/reproduction.md");
+            with_page.push(page.display().to_string());
+        }
+    }
+    with_page
+}
+
 /// `luffy ARGS`, built with `backend` first.
 pub(crate) fn command(backend: Backend, args: &[String]) -> Command {
     let mut command = Command::new(cargo());
@@ -76,6 +89,23 @@ mod tests {
                 "x y"
             ]
         );
+    }
+
+    #[test]
+    fn write_alone_means_the_page_of_the_book() {
+        let check = |args: &[&str], expected: &[&str]| {
+            let found = with_page(args.iter().map(|arg| (*arg).to_owned()).collect());
+            let root = format!("{}/", workspace_root().display());
+            let found: Vec<String> = found.iter().map(|arg| arg.replace(&root, "")).collect();
+            assert_eq!(found, expected);
+        };
+        check(&["--write"], &["--write", "docs/src/reproduction.md"]);
+        check(
+            &["--write", "--minutes", "5"],
+            &["--write", "docs/src/reproduction.md", "--minutes", "5"],
+        );
+        check(&["--write", "page.md"], &["--write", "page.md"]);
+        check(&["--minutes", "5"], &["--minutes", "5"]);
     }
 
     #[test]

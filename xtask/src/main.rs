@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 fn dispatch(command: &str, args: Vec<String>) -> Result<(), Failure> {
     match command {
         "train" | "recipes" => luffy::run_subcommand(command, args),
+        "reproduce" => luffy::run_subcommand(command, luffy::with_page(args)),
         "luffy" => luffy::run(args),
         "conformance" => conformance::run(args),
         "bench" => bench::run(args),

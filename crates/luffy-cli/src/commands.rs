@@ -13,6 +13,7 @@ use crate::compare;
 use crate::config::{self, RECIPES, RunConfig, Sources};
 use crate::exit::{Code, WithCode};
 use crate::generate::whole;
+use crate::progress::Show;
 use crate::run::{self, RunOptions};
 use crate::{stdout, table};
 
@@ -47,6 +48,8 @@ enum Command {
     Generate(crate::generate::GenerateArgs),
     /// Measure a model on benchmarks: avg@k, pass@k, maj@k.
     Eval(crate::eval::EvalArgs),
+    /// Run the paper's arms at small scale and report what of it shows.
+    Reproduce(crate::reproduce::ReproduceArgs),
     /// List the built-in recipes, or print one.
     Recipes {
         /// The recipe to print.
@@ -130,6 +133,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::Score(args) => crate::score::score(&args, wants_bar()),
         Command::Generate(args) => crate::generate::generate(&args, wants_bar()),
         Command::Eval(args) => crate::eval::eval(&args, wants_bar()),
+        Command::Reproduce(args) => {
+            let workers = resolve_replicas(args.workers());
+            crate::reproduce::reproduce(&args, workers, &options()?, &say)
+        }
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
         Command::MeasureMemory(args) => crate::measure::measure(&args),
@@ -231,7 +238,8 @@ fn options() -> anyhow::Result<RunOptions> {
         say("interrupted: finishing the step and saving; interrupt again to stop at once");
     })
     .context("cannot listen for interrupts")?;
-    Ok(RunOptions { interrupted, bar: wants_bar(), command: std::env::args().collect() })
+    let show = if wants_bar() { Show::Bar } else { Show::Lines };
+    Ok(RunOptions { interrupted, show, command: std::env::args().collect() })
 }
 
 /// Whether a person watches stderr.

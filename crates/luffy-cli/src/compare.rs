@@ -128,7 +128,15 @@ fn proceed(
     Ok(comparison)
 }
 
-fn one(config: &RunConfig, path: &Path, options: &RunOptions) -> anyhow::Result<Summary> {
+/// A run in `path`: as it ended if it is finished, continued if it was begun, made otherwise.
+///
+/// # Errors
+/// As a single run.
+pub(crate) fn one(
+    config: &RunConfig,
+    path: &Path,
+    options: &RunOptions,
+) -> anyhow::Result<Summary> {
     let finished = path.join("summary.json");
     if finished.exists() {
         let json =

@@ -31,20 +31,31 @@ pub struct StepLine {
     pub skipped: bool,
 }
 
+/// How a run shows where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// A bar. Only where stderr is a terminal and no CI is watching.
+    Bar,
+    /// A line for each step.
+    Lines,
+    /// Not at all: several runs go on side by side.
+    Nothing,
+}
+
 /// Shows steps and notes on stderr.
 #[derive(Debug)]
 pub struct Progress {
     total: u64,
+    show: Show,
     bar: Option<ProgressBar>,
     /// `(done, elapsed)` of the newest steps, the oldest first.
     recent: VecDeque<(u64, f64)>,
 }
 
 impl Progress {
-    /// For a run of `total` steps of which `done` are behind it. `bar` asks for a progress bar: say so
-    /// only if stderr is a terminal and no CI is watching.
-    pub fn new(total: u64, done: u64, bar: bool) -> Self {
-        let bar = bar.then(|| {
+    /// For a run of `total` steps of which `done` are behind it.
+    pub fn new(total: u64, done: u64, show: Show) -> Self {
+        let bar = (show == Show::Bar).then(|| {
             let style = ProgressStyle::with_template("{bar:24} {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
@@ -52,7 +63,7 @@ impl Progress {
             bar.set_position(done);
             bar
         });
-        Self { total, bar, recent: VecDeque::new() }
+        Self { total, show, bar, recent: VecDeque::new() }
     }
 
     /// Shows a step.
@@ -61,7 +72,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(line.done);
             bar.set_message(text);
-        } else {
+        } else if self.show == Show::Lines {
             eprintln!("{text}");
         }
     }
@@ -71,7 +82,8 @@ impl Progress {
         for line in text.lines() {
             match &self.bar {
                 Some(bar) => bar.println(line),
-                None => eprintln!("{line}"),
+                None if self.show == Show::Lines => eprintln!("{line}"),
+                None => {}
             }
         }
     }
@@ -164,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_step_is_one_line_with_every_figure() {
-        let mut progress = Progress::new(120, 0, false);
+        let mut progress = Progress::new(120, 0, Show::Lines);
         let line = progress.line(&step(1, 2.0));
         // 119 steps at 2 s.
         assert_eq!(
@@ -175,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_a_method_does_not_measure_is_left_out() {
-        let mut progress = Progress::new(9, 0, false);
+        let mut progress = Progress::new(9, 0, Show::Lines);
         let line = StepLine {
             on_reward: None,
             off_reward: None,
@@ -192,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_eta_forgets_a_slow_start() {
-        let mut progress = Progress::new(100, 0, false);
+        let mut progress = Progress::new(100, 0, Show::Lines);
         // The first nine steps take 100 s each, later ones 1 s: after step 30, 70 s are left.
         for done in 1..30 {
             let elapsed = if done < 10 { 100.0 * done as f64 } else { 891.0 + done as f64 };
@@ -203,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_resumed_run_counts_its_own_steps_only() {
-        let mut progress = Progress::new(100, 90, false);
+        let mut progress = Progress::new(100, 90, Show::Lines);
         progress.line(&step(91, 5.0));
         assert!(progress.line(&step(92, 8.0)).contains("eta 24s"));
     }

@@ -8,7 +8,7 @@ use luffy_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, Trainer};
+use crate::{TrainError, Trainer, rouge_l};
 
 /// How an evaluation samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,6 +48,20 @@ pub struct EvalReport {
     pub groups: BTreeMap<String, Count>,
     /// Mean number of response tokens.
     pub mean_response_len: f64,
+    /// Mean [`rouge_l`] of responses and the first demonstration of their prompts, 0 to 1, by the same
+    /// groups; a group without demonstrations is absent.
+    pub similarity: BTreeMap<String, f64>,
+}
+
+/// One answer of an evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvalAnswer {
+    /// What was answered.
+    pub trajectory: Trajectory,
+    /// Whether the verifier found [`Outcome::Correct`].
+    pub correct: bool,
+    /// [`rouge_l`] of the answer and the first demonstration of the prompt, if it has one.
+    pub similarity: Option<f64>,
 }
 
 impl EvalReport {
@@ -71,7 +85,8 @@ fn group_name(prompt: &Prompt) -> String {
 }
 
 impl Trainer {
-    /// One answer per prompt, graded. Responses are given back for whoever wants to keep them.
+    /// One answer per prompt, graded. Answers are given back, in the order of the prompts, for whoever
+    /// wants to keep them.
     ///
     /// # Errors
     /// If a sampler fails.
@@ -79,7 +94,7 @@ impl Trainer {
         &mut self,
         prompts: &[Arc<Prompt>],
         settings: &EvalSettings,
-    ) -> Result<(EvalReport, Vec<Trajectory>), TrainError> {
+    ) -> Result<(EvalReport, Vec<EvalAnswer>), TrainError> {
         let units: Vec<&[Arc<Prompt>]> = prompts.chunks(settings.unit_prompts.max(1)).collect();
         let answers = self.samplers.map(&units, |sampler, unit| {
             let requests: Vec<SampleRequest> = unit
@@ -102,7 +117,8 @@ impl Trainer {
             sampler.sample(&requests)
         });
         let mut report = EvalReport::default();
-        let mut trajectories = Vec::with_capacity(prompts.len());
+        let mut kept = Vec::with_capacity(prompts.len());
+        let mut similarities: BTreeMap<String, (f64, f64)> = BTreeMap::new();
         for (prompt, answer) in prompts.iter().zip(answers.into_iter().flatten()) {
             let trajectory = answer
                 .map_err(|source| TrainError::Sample { prompt: prompt.task.id.clone(), source })?;
@@ -111,10 +127,21 @@ impl Trainer {
             count.correct += u64::from(correct);
             count.total += 1;
             report.mean_response_len += trajectory.tokens.len() as f64;
-            trajectories.push(trajectory);
+            let similarity = prompt
+                .demonstrations
+                .first()
+                .map(|demonstration| rouge_l(&trajectory.tokens, &demonstration.tokens));
+            if let Some(similarity) = similarity {
+                let (sum, n) = similarities.entry(group_name(prompt)).or_default();
+                *sum += similarity;
+                *n += 1.0;
+            }
+            kept.push(EvalAnswer { trajectory, correct, similarity });
         }
         report.mean_response_len /= (prompts.len() as f64).max(1.0);
-        Ok((report, trajectories))
+        report.similarity =
+            similarities.into_iter().map(|(name, (sum, n))| (name, sum / n)).collect();
+        Ok((report, kept))
     }
 }
 

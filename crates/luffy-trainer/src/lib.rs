@@ -13,12 +13,14 @@ mod replicas;
 mod report;
 mod rollout;
 mod schedule;
+mod similarity;
 mod trainer;
 
-pub use evaluate::{Count, EvalReport, EvalSettings};
+pub use evaluate::{Count, EvalAnswer, EvalReport, EvalSettings};
 pub use replicas::Replicas;
 pub use report::StepReport;
 pub use schedule::{Decay, Schedule};
+pub use similarity::rouge_l;
 pub use trainer::{
     GradedStep, Grader, StepOutcome, TrainError, Trainer, TrainerSettings, TrainerState, Workers,
 };

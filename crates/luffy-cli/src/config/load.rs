@@ -74,12 +74,7 @@ pub struct Sources<'a> {
 /// # Errors
 /// An unknown key with its file, line and nearest name; a value of the wrong type; an unreadable file.
 pub fn load(sources: &Sources<'_>) -> anyhow::Result<RunConfig> {
-    let mut layers = Layers::new().tagged("method", "name").whole("optimizer.decay");
-    if let Some(name) = sources.recipe {
-        for (file, text) in recipe(name)?.layers {
-            layers.recipe(file, text)?;
-        }
-    }
+    let mut layers = over(sources.recipe)?;
     for file in sources.files {
         layers.file(file)?;
     }
@@ -87,6 +82,33 @@ pub fn load(sources: &Sources<'_>) -> anyhow::Result<RunConfig> {
         layers.set(argument)?;
     }
     layers.build()
+}
+
+/// Merges tables over a recipe, the later win. `name` is where they come from, for messages.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_tables(
+    recipe: &str,
+    name: &str,
+    tables: &[&toml::Table],
+) -> anyhow::Result<RunConfig> {
+    let mut layers = over(Some(recipe))?;
+    for table in tables {
+        layers.recipe(name, &toml::to_string(table)?)?;
+    }
+    layers.build()
+}
+
+/// The layers of a recipe, or none.
+fn over(name: Option<&str>) -> anyhow::Result<Layers> {
+    let mut layers = Layers::new().tagged("method", "name").whole("optimizer.decay");
+    if let Some(name) = name {
+        for (file, text) in recipe(name)?.layers {
+            layers.recipe(file, text)?;
+        }
+    }
+    Ok(layers)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod load;
 mod reward;
 
 pub use data_file::DataFile;
+pub(crate) use load::load_tables;
 pub use load::{RECIPES, Sources, load, recipe_text};
 pub use reward::{RewardSection, VerifierName, build_verifier};
 

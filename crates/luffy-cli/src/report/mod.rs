@@ -15,6 +15,7 @@ use crate::run::{EvalCounts, Summary};
 
 mod chart;
 mod compare;
+mod grid;
 mod html;
 mod notes;
 mod run;
@@ -22,6 +23,8 @@ mod samples;
 mod scale;
 mod strip;
 mod svg;
+
+pub(crate) use grid::{Panel, grid};
 
 /// The metrics of one step.
 #[derive(Debug, Clone, PartialEq, Default)]

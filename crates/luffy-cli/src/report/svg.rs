@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::chart::{Chart, Line, Stroke, dash, escape};
 use super::scale::{Axis, Ticks, number, smooth, ticks, window};
 
-const WIDTH: f64 = 420.0;
-const HEIGHT: f64 = 232.0;
+pub(super) const WIDTH: f64 = 420.0;
+pub(super) const HEIGHT: f64 = 232.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 34.0;
 /// Height of a line of text.

@@ -50,6 +50,15 @@ impl RunDir {
         Ok((Self { path: path.to_owned(), _lock: lock }, config))
     }
 
+    /// Makes a directory unless it is there, whatever is in it, and holds it.
+    ///
+    /// # Errors
+    /// If it cannot be written, or another process works in it.
+    pub(crate) fn claim(path: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), _lock: lock(path)? })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -6,6 +6,7 @@
 //! metrics.jsonl        one row per step and evaluation; the same bytes for the same seed
 //! timing.jsonl         seconds and tokens per second by step, kept apart because they differ
 //! rollouts/            every trajectory of a step with verdict, reward and advantage
+//! answers.jsonl.zst    every answer of the last evaluation
 //! checkpoints/         step-000050/{hf/, optimizer.safetensors, state.json} and `latest`
 //! data/ base/          what a built-in task generated
 //! summary.json         accuracy before and after, seconds, peak memory
@@ -29,3 +30,4 @@ pub use train::{Outcome, RunOptions, resume, train};
 
 pub(crate) use prompts::TEST_SEED;
 pub(crate) use setup::validate;
+pub(crate) use train::ANSWERS;

@@ -110,9 +110,7 @@ fn data_files(config: &RunConfig, dir: &Path) -> anyhow::Result<Files> {
     };
     let addition = &config.addition;
     let train = resolve(&config.data.train, "train.parquet", &|| train_tasks(addition))?;
-    let test = resolve(&config.data.test, "test.parquet", &|| {
-        test_tasks(addition.test_problems_per_level)
-    })?;
+    let test = resolve(&config.data.test, "test.parquet", &|| test_tasks(addition))?;
     if train.is_empty() {
         let error =
             anyhow!("`data.train` is empty; name parquet or JSONL files, or `{BUILTIN_ADDITION}`");
@@ -136,13 +134,15 @@ fn train_tasks(addition: &AdditionSection) -> Vec<Task> {
 /// Keys the test problems of every run.
 pub(crate) const TEST_SEED: u64 = 0;
 
-/// The same problems for every run.
-fn test_tasks(per_level: u64) -> Vec<Task> {
+/// The same problems for every run. Their demonstrations say how alike policy and teacher are.
+fn test_tasks(addition: &AdditionSection) -> Vec<Task> {
+    let task = |index, level| {
+        let fault_rate = addition.fault_rate;
+        tasks::addition::demonstrated_test_task(TEST_SEED, index, fault_rate, Some(level))
+    };
     (1..=4_u32)
-        .flat_map(|level| {
-            (0..per_level)
-                .map(move |index| tasks::addition::test_task(TEST_SEED, index, Some(level)))
-        })
+        .flat_map(|level| (0..addition.test_problems_per_level).map(move |index| (index, level)))
+        .map(|(index, level)| task(index, level))
         .collect()
 }
 

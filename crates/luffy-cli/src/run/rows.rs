@@ -1,6 +1,9 @@
 //! What goes into the logs of a run.
 
-use luffy_trainer::{EvalReport, GradedStep, StepReport};
+use std::sync::Arc;
+
+use luffy_core::Prompt;
+use luffy_trainer::{EvalAnswer, EvalReport, GradedStep, StepReport};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -23,7 +26,7 @@ pub(crate) fn train_row(step: u64, report: &StepReport) -> Value {
 pub(crate) fn eval_row(step: u64, report: &EvalReport, complete: bool) -> Value {
     let accuracy: Map<String, Value> =
         report.groups.iter().map(|(name, count)| (name.clone(), json!(count.accuracy()))).collect();
-    json!({
+    let mut row = json!({
         "schema": SCHEMA,
         "kind": "eval",
         "step": step,
@@ -31,7 +34,48 @@ pub(crate) fn eval_row(step: u64, report: &EvalReport, complete: bool) -> Value 
         "accuracy": accuracy,
         "counts": report.groups,
         "mean_response_len": report.mean_response_len,
-    })
+    });
+    if !report.similarity.is_empty() {
+        row["similarity"] = json!(report.similarity);
+    }
+    row
+}
+
+/// One answer of the last evaluation.
+#[derive(Debug, Serialize)]
+pub(crate) struct AnswerRow<'a> {
+    task: &'a str,
+    source: &'a str,
+    /// As the data has it; null where it names no difficulty.
+    level: Option<&'a Value>,
+    prompt: &'a str,
+    response: &'a str,
+    tokens: usize,
+    finish: luffy_core::FinishReason,
+    correct: bool,
+    similarity: Option<f64>,
+}
+
+/// Every answer of an evaluation, in the order of the prompts.
+pub(crate) fn answer_rows<'a>(
+    prompts: &'a [Arc<Prompt>],
+    answers: &'a [EvalAnswer],
+) -> Vec<AnswerRow<'a>> {
+    prompts
+        .iter()
+        .zip(answers)
+        .map(|(prompt, answer)| AnswerRow {
+            task: &prompt.task.id,
+            source: &prompt.task.source,
+            level: prompt.task.extra.get("level"),
+            prompt: prompt.task.messages.last().map_or("", |message| message.content.as_str()),
+            response: &answer.trajectory.text,
+            tokens: answer.trajectory.tokens.len(),
+            finish: answer.trajectory.finish,
+            correct: answer.correct,
+            similarity: answer.similarity,
+        })
+        .collect()
 }
 
 /// One trajectory of a stored rollout.

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use luffy_core::{LearnError, Prompt};
-use luffy_trainer::{EvalReport, EvalSettings, StepOutcome, TrainError, Trainer};
+use luffy_trainer::{EvalAnswer, EvalReport, EvalSettings, StepOutcome, TrainError, Trainer};
 use serde_json::json;
 
 use super::checkpoint::{self, Checkpoint, Progress};
 use super::digest::check_data;
 use super::directory::RunDir;
-use super::rows::{eval_row, rollout_rows, train_row};
+use super::rows::{answer_rows, eval_row, rollout_rows, train_row};
 use super::setup::{Assembly, assemble};
 use super::summary::{FromMetrics, Summary, accuracies};
 use crate::atomic::write_atomic;
@@ -20,16 +20,19 @@ use crate::clock::Stopwatch;
 use crate::config::RunConfig;
 use crate::exit::{Code, Exit};
 use crate::jsonl::{JsonlLog, read_jsonl, write_jsonl_zst};
-use crate::progress::{Progress as ProgressLine, StepLine};
+use crate::progress::{Progress as ProgressLine, Show, StepLine};
 use crate::{crash, machine, report};
+
+/// Answers of the last evaluation, a file of the run directory.
+pub(crate) const ANSWERS: &str = "answers.jsonl.zst";
 
 /// What a run needs to know of the world around it.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Set when the user asks to stop; the run saves and ends.
     pub interrupted: Arc<AtomicBool>,
-    /// Whether a progress bar may be drawn.
-    pub bar: bool,
+    /// What is shown on stderr.
+    pub show: Show,
     /// The command line, for `run.json`.
     pub command: Vec<String>,
 }
@@ -100,7 +103,7 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
     }
     let offset = |of: fn(&Progress) -> u64| progress.as_ref().map_or(0, of);
     let start = offset(|p| p.step);
-    let line = ProgressLine::new(config.steps, start, options.bar);
+    let line = ProgressLine::new(config.steps, start, options.show);
     line.note(&assembly.notes);
     if start > 0 {
         line.note(&format!("continuing after step {start}"));
@@ -215,7 +218,11 @@ impl Loop<'_> {
         } else {
             (0..limit).map(|i| Arc::clone(&test[i * test.len() / limit])).collect()
         };
-        let report = evaluate(&mut self.assembly.trainer, &prompts, self.config, done)?;
+        let (report, answers) = evaluate(&mut self.assembly.trainer, &prompts, self.config, done)?;
+        if done == self.config.steps {
+            let file = self.dir.join(ANSWERS);
+            write_jsonl_zst(&file, &answer_rows(&prompts, &answers))?;
+        }
         self.metrics.append(&eval_row(done, &report, complete))?;
         self.progress.note(&eval_line(done, &report));
         Ok(())
@@ -275,7 +282,7 @@ fn evaluate(
     prompts: &[Arc<Prompt>],
     config: &RunConfig,
     done: u64,
-) -> anyhow::Result<EvalReport> {
+) -> anyhow::Result<(EvalReport, Vec<EvalAnswer>)> {
     let settings = EvalSettings {
         seed: config.seed,
         step: done,
@@ -283,7 +290,7 @@ fn evaluate(
         max_response_len: config.rollout.max_response_tokens,
         unit_prompts: config.rollout.max_rows,
     };
-    Ok(trainer.evaluate(prompts, &settings)?.0)
+    Ok(trainer.evaluate(prompts, &settings)?)
 }
 
 fn eval_line(done: u64, report: &EvalReport) -> String {

@@ -157,7 +157,9 @@ fn all_methods() -> Vec<MethodConfig> {
          entropy-control = { adaptive = { target = 1.0, lr = 0.01 } }",
     ];
     let special = lines.iter().map(|toml| toml::from_str(toml).expect("settings of a method"));
-    MethodConfig::all().into_iter().chain(special).collect()
+    // By default ReLIFT waits for more rows than the toy has.
+    let all = MethodConfig::all().into_iter().filter(|method| method.name() != "relift");
+    all.chain(special).collect()
 }
 
 /// Six steps: the state after each, and what was reported.

@@ -13,6 +13,7 @@ mod learns; // every crate together: a demonstration is learned
 mod models; // every family against transformers; models written anew
 mod objective; // every case of the reference; what a failure is
 mod program; // starts the program
+mod reproduce; // the paper at tiny scale: whole, stopped and continued, refused
 mod resume; // killed at any moment, a run continues to the same bytes
 mod score; // tokens in, log-probs out, against transformers
 mod sources; // several data files with weights; template and format that disagree

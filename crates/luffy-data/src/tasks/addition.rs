@@ -120,13 +120,13 @@ fn stream(purpose: Use, seed: u64, index: u64) -> Stream {
 pub fn task(seed: u64, index: u64, fault_rate: f64, level: Option<u32>) -> Task {
     let mut stream = stream(Use::Training, seed, index);
     let problem = Problem::draw(&mut stream, level);
-    let faulty = stream.uniform() < fault_rate;
-    let text = if faulty { problem.faulty_trace() } else { problem.correct_trace() };
+    let text = demonstrate(problem, &mut stream, fault_rate);
     let demonstration = Demonstration { text, behavior_probs: None };
     to_task(format!("addition-train:{index}"), problem, vec![demonstration])
 }
 
 /// Test task `index`: a problem without demonstration, from a stream that training never uses.
+/// [`demonstrated_test_task`] is the same problem with one.
 ///
 /// A test problem may still equal a training problem: there are only 81 with one digit.
 ///
@@ -135,6 +135,23 @@ pub fn task(seed: u64, index: u64, fault_rate: f64, level: Option<u32>) -> Task 
 pub fn test_task(seed: u64, index: u64, level: Option<u32>) -> Task {
     let problem = Problem::draw(&mut stream(Use::Test, seed, index), level);
     to_task(format!("addition-test:{index}"), problem, Vec::new())
+}
+
+/// [`test_task`] with what the teacher of [`task`] writes for it, so that answers can be compared with it.
+///
+/// # Panics
+/// If `level` is not in 1 to 4.
+pub fn demonstrated_test_task(seed: u64, index: u64, fault_rate: f64, level: Option<u32>) -> Task {
+    let mut stream = stream(Use::Test, seed, index);
+    let problem = Problem::draw(&mut stream, level);
+    let text = demonstrate(problem, &mut stream, fault_rate);
+    let demonstrations = vec![Demonstration { text, behavior_probs: None }];
+    to_task(format!("addition-test:{index}"), problem, demonstrations)
+}
+
+/// The teacher's trace: without carries with probability `fault_rate`.
+fn demonstrate(problem: Problem, stream: &mut Stream, fault_rate: f64) -> String {
+    if stream.uniform() < fault_rate { problem.faulty_trace() } else { problem.correct_trace() }
 }
 
 fn to_task(id: String, problem: Problem, demonstrations: Vec<Demonstration>) -> Task {
@@ -262,5 +279,12 @@ mod tests {
         assert!(train.iter().zip(&test).all(|(a, b)| a != b));
         assert_eq!(train[3], question(task(5, 3, 0.7, Some(4))), "the fault changes no problem");
         assert!(test_task(5, 0, None).demonstrations.is_empty());
+        for (rate, is_right) in [(0.0, true), (1.0, false)] {
+            let plain = test_task(5, 1, Some(4));
+            let task = demonstrated_test_task(5, 1, rate, Some(4));
+            assert_eq!(Task { demonstrations: vec![], ..task.clone() }, plain);
+            let answer = format!("\\boxed{{{}}}", plain.golds[0]);
+            assert_eq!(task.demonstrations[0].text.ends_with(&answer), is_right, "{task:?}");
+        }
     }
 }

@@ -28,6 +28,24 @@ over its step budget, a line that is no row or a file that cannot be read is one
 status 1. Builds without burn.
 ";
 
+/// What `cargo xtask conformance objective --help` prints.
+const OBJECTIVE_HELP: &str = "\
+Compare losses, gradients, advantages and logged figures with the reference's
+
+Usage: cargo xtask conformance objective [--cases FILE] [--backend B]
+
+  --cases FILE  one case a line (default: ../shared/conformance/objective/cases.jsonl, or below
+                LUFFY_SHARED)
+  --backend B   flex (default) or tch
+
+A case has `kind` (mixed_policy_loss, ppo_clip_loss, sft_loss, kl, token_statistics or advantage), `id`,
+`config`, `inputs` and `expected`. Every figure of `expected` is evaluated in f64 (1e-6 relative, and 1e-12 for
+sums that cancel) and in f32 (1e-6 + 1e-5 |y|); null means that the reference takes a mean over nothing: such a
+figure must be absent, and a loss and its gradient zero. Each figure that is wrong is printed with the case, the
+precision, what was found and what was wanted; so is a kind, a key or a figure that is not known, and a file
+without a case. The last line reads `N passed, M failed`, in cases; a failure makes the exit status 1.
+";
+
 /// What `cargo xtask conformance models --help` prints.
 const MODELS_HELP: &str = "\
 Compare checkpoints with what transformers and PyTorch compute with them
@@ -49,13 +67,14 @@ exit status 1.
 pub(crate) fn run(mut args: Vec<String>) -> Result<(), Failure> {
     let name = if args.is_empty() { String::new() } else { args.remove(0) };
     match name.as_str() {
+        "objective" => objective(args),
         "models" => models(args),
         "transformers" => transformers(args),
         "round-trip" => round_trip(args),
         "grader" => grader(args),
         _ => Err(Failure::usage(
-            "say what to compare: `cargo xtask conformance grader`, `.. models`, `.. transformers` or \
-             `.. round-trip`",
+            "say what to compare: `cargo xtask conformance objective`, `.. grader`, `.. models`, \
+             `.. transformers` or `.. round-trip`",
         )),
     }
 }
@@ -76,6 +95,24 @@ fn grader(mut args: Vec<String>) -> Result<(), Failure> {
     }
     let mut command = example("conformance", "run");
     Err(process::become_program(command.arg("--").args(args)))
+}
+
+/// Has the program compare losses and advantages with those of the reference.
+fn objective(mut args: Vec<String>) -> Result<(), Failure> {
+    if wants_help(&args) {
+        print!("{OBJECTIVE_HELP}");
+        return Ok(());
+    }
+    if value_of(&args, "--cases").is_none() {
+        let cases = shared("conformance/objective/cases.jsonl").map_err(|tried| {
+            Failure::usage(format!(
+                "name the cases with --cases FILE.jsonl; there are none at {}",
+                tried.display()
+            ))
+        })?;
+        args.extend(["--cases".to_owned(), cases.display().to_string()]);
+    }
+    luffy::run_subcommand("conformance-objective", args)
 }
 
 /// Has the program compare checkpoints with what transformers and PyTorch computed for them.
@@ -272,6 +309,13 @@ mod tests {
         let at = given.iter().position(|arg| arg == "-p").expect("a package is named");
         assert_eq!(given[at..], ["-p", "luffy-reward", "--example", "conformance"]);
         assert_eq!(given[..2], ["run", "--release"]);
+    }
+
+    #[test]
+    fn help_on_objective_names_its_flags_and_the_form_of_the_last_line() {
+        for word in ["--cases", "--backend", "null", "N passed, M failed"] {
+            assert!(OBJECTIVE_HELP.contains(word), "{word}");
+        }
     }
 
     #[test]

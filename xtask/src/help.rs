@@ -17,6 +17,7 @@ Checking
   test --backend tch                 the smallest end-to-end test on libtorch
   check [--keep-going]               format, tidy, spelling, licences, book, lints, documentation
   tidy                               the rules of ARCHITECTURE.md alone
+  conformance objective [FLAGS]      losses, gradients and advantages against the reference (--cases FILE)
   conformance grader [FLAGS]         grade rows whose verdict is known (--cases FILE)
   conformance models [FLAGS]         checkpoints with their expected figures (--cases DIR, --backend B)
   conformance transformers [FLAGS]   compare a checkpoint (--model DIR) with Python transformers

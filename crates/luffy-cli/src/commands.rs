@@ -58,6 +58,9 @@ enum Command {
     /// Log-probs of a model on random tokens, to compare with another implementation.
     #[command(hide = true)]
     ScoreSample(crate::score::ScoreSampleArgs),
+    /// Losses, gradients, advantages and logged figures beside those of the reference.
+    #[command(hide = true)]
+    ConformanceObjective(crate::conformance::ObjectiveArgs),
     /// Checkpoints beside what transformers and PyTorch compute with them.
     #[command(hide = true)]
     ConformanceModels(crate::conformance::ModelsArgs),
@@ -137,6 +140,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
         Command::MeasureMemory(args) => crate::measure::measure(&args),
+        Command::ConformanceObjective(args) => crate::conformance::objective(&args),
         Command::ConformanceModels(args) => crate::conformance::models(&args),
     }
 }

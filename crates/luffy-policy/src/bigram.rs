@@ -27,7 +27,7 @@ impl Policy for Bigram {
     fn score(&self, batch: &MicroBatch) -> TokenStats {
         let [b, s] = batch.tokens.dims();
         let before = batch.tokens.clone().reshape([b * s]).select(0, batch.response_places.clone());
-        stats(self.table.val().select(0, before), batch)
+        stats(self.table.val().select(0, before), batch.targets.clone())
     }
 }
 

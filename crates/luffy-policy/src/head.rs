@@ -34,6 +34,20 @@ pub(crate) struct Pulled {
     pub(crate) matrix: Tensor<2>,
 }
 
+/// `logits - lse`, row by row.
+pub(crate) fn log_softmax(logits: Tensor<2>) -> Tensor<2> {
+    let shifted = logits.clone() - logits.max_dim(1);
+    let lse = shifted.clone().exp().sum_dim(1).log();
+    shifted - lse
+}
+
+/// Log-probs `[N]` of given tokens `[N]` and entropies `[N]`, from `log_softmax` of all tokens `[N, V]`.
+pub(crate) fn read(all: &Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
+    let [n, _] = all.dims();
+    let chosen = all.clone().gather(1, targets.reshape([n, 1])).reshape([n]);
+    (chosen, (all.clone().exp() * all.clone()).sum_dim(1).neg().reshape([n]))
+}
+
 impl Head {
     /// The chunks of `n` tokens.
     fn chunks(&self, n: usize) -> impl Iterator<Item = Range<usize>> {
@@ -49,10 +63,7 @@ impl Head {
 
     /// `log_softmax` of the logits of some hidden states.
     fn log_softmax(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let logits = self.logits(hidden);
-        let shifted = logits.clone() - logits.max_dim(1);
-        let lse = shifted.clone().exp().sum_dim(1).log();
-        shifted - lse
+        log_softmax(self.logits(hidden))
     }
 
     fn is_scaled(&self) -> bool {
@@ -73,9 +84,9 @@ impl Head {
         for chunk in self.chunks(n) {
             let m = chunk.len();
             let all = self.log_softmax(hidden.clone().slice(s![chunk.clone(), ..]));
-            let index = targets.clone().slice(s![chunk]).reshape([m, 1]);
-            logprobs.push(all.clone().gather(1, index).reshape([m]));
-            entropy.push((all.clone().exp() * all.clone()).sum_dim(1).neg().reshape([m]));
+            let (chosen, spread) = read(&all, targets.clone().slice(s![chunk]));
+            logprobs.push(chosen);
+            entropy.push(spread);
             kept = (m == n).then_some(all);
         }
         let stats = TokenStats {

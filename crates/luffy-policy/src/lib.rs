@@ -41,4 +41,5 @@ pub use init::{init_weights, parameter_shapes};
 pub use learner::ReplicaLearner;
 pub use model::CausalLm;
 pub use named::{gradients_of, load_named, to_device, to_host, trainable, weights_of};
+pub use score::token_statistics;
 pub use trace::Tape;

@@ -2,6 +2,7 @@
 
 mod case;
 mod checks;
+mod objective;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::Args;
 use crate::exit::{Code, WithCode};
 use crate::stdout;
 use case::Case;
+pub(crate) use objective::{ObjectiveArgs, objective};
 
 /// What to compare.
 #[derive(Debug, Args)]

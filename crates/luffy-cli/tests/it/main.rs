@@ -11,6 +11,7 @@ mod grade; // responses in, the same rows with verdicts out
 mod hostile; // rows that no command was made for
 mod learns; // every crate together: a demonstration is learned
 mod models; // every family against transformers; models written anew
+mod objective; // every case of the reference; what a failure is
 mod program; // starts the program
 mod reproduce; // the paper at tiny scale: whole, stopped and continued, refused
 mod resume; // killed at any moment, a run continues to the same bytes

@@ -1,7 +1,8 @@
 //! What the objective costs beside the model: advantages, shaping, and the whole loss with its gradient.
 //!
 //! `cargo bench -p luffy-benches --bench loss`. Sizes are one update of recipe `addition` (256 rows of 24
-//! tokens) and a micro-batch of long responses (8 rows of 4,096).
+//! tokens), a micro-batch of long responses (8 rows of 4,096), and a whole step of the paper's length on one
+//! device (512 rows of 8,192).
 
 #![allow(missing_docs, reason = "criterion's macro makes a public function")]
 
@@ -18,7 +19,7 @@ use luffy_core::{
 use luffy_objective::{Advantages, Clip, MixedPolicyLoss, Regularized};
 
 /// Rows and response tokens.
-const SIZES: [(usize, usize); 2] = [(256, 24), (8, 4096)];
+const SIZES: [(usize, usize); 3] = [(256, 24), (8, 4096), (512, 8192)];
 /// Members of a group; the last one is demonstrated.
 const GROUP: usize = 8;
 
@@ -72,6 +73,8 @@ fn advantages(c: &mut Criterion) {
     let mut group = c.benchmark_group("advantages");
     for (rows, len) in SIZES {
         let groups = graded_groups(rows / GROUP, len);
+        // The largest takes seconds.
+        group.sample_size(if rows * len > 1_000_000 { 10 } else { 100 });
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_function(BenchmarkId::from_parameter(format!("{rows}x{len}")), |b| {
             b.iter(|| Advantages::default().advantages(black_box(&groups)));
@@ -113,6 +116,8 @@ fn shaping(c: &mut Criterion) {
             demonstrated: batch.demonstrated.clone(),
             advantages: batch.advantages.clone(),
         };
+        // The largest takes seconds.
+        group.sample_size(if rows * len > 1_000_000 { 10 } else { 100 });
         group.throughput(Throughput::Elements((rows * len) as u64));
         group.bench_function(BenchmarkId::from_parameter(format!("{rows}x{len}")), |b| {
             b.iter(|| {
@@ -142,6 +147,8 @@ fn loss(c: &mut Criterion) {
             n_demonstrated: 0,
             max_response_len: len as u32,
         });
+        // The largest takes seconds.
+        group.sample_size(if rows * len > 1_000_000 { 10 } else { 100 });
         group.throughput(Throughput::Elements((rows * len) as u64));
         group.bench_function(BenchmarkId::from_parameter(format!("{rows}x{len}")), |b| {
             b.iter(|| {

@@ -203,7 +203,9 @@ impl Trainer {
             let metrics = measured.entry(update.slot).or_default();
             n_trained += self.update(update, rollout.progress, lr, metrics)?;
         }
-        measured.values().for_each(|metrics| report.add_means(metrics));
+        for metrics in measured.values() {
+            report.add_means(metrics);
+        }
         if !self.memory.kept.is_empty() {
             report.set("batch/kept", self.memory.kept.len() as f64);
         }

@@ -58,7 +58,7 @@ fn a_plan_that_cannot_be_run_says_why() {
     check("count = 2", "count = 9", "want 9 of 6 seeds");
     check("gamma = 0.05", "gama = 0.05", "gama");
     check("gamma = 0.05", "gamma = -1.0", "gamma");
-    check("measure = \"accuracy\"", "measure = \"acuracy\"", "acuracy");
+    check("measure = \"accuracy\"", "measure = \"precision\"", "precision");
 }
 
 fn summary(seed: u64, take_off: Option<u64>, accuracy: f64) -> Summary {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use luffy_objective::MethodConfig;
 use serde_json::Value;
 
 /// The examples of a page: what is typed, and the block of output behind it.
@@ -80,5 +81,28 @@ fn every_command_is_on_the_page() {
     assert!(names.contains(&"eval"), "{names:?}");
     for name in names {
         assert!(page.contains(&format!("\n| `{name}` | ")), "`{name}` has no line");
+    }
+}
+
+#[test]
+fn every_method_has_a_page_whose_settings_make_it() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/methods");
+    let methods = MethodConfig::all();
+    let n_pages = std::fs::read_dir(&dir).expect("a folder of pages").count();
+    assert_eq!(n_pages, methods.len());
+    for method in methods {
+        let page = dir.join(method.name()).with_extension("md");
+        let text = std::fs::read_to_string(&page).expect("a page named after the method");
+        let mut blocks = text.split("```toml\n").skip(1).peekable();
+        assert!(blocks.peek().is_some(), "{} shows no settings", page.display());
+        for block in blocks {
+            let (block, _) = block.split_once("```").expect("a block ends");
+            let run: toml::Table = toml::from_str(block).expect("a part of a run file");
+            let table = run["method"].as_table().expect("settings of a method").clone();
+            let shown = MethodConfig::try_from(table)
+                .unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+            assert_eq!(shown.name(), method.name(), "{}", page.display());
+            shown.validate().unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+        }
     }
 }

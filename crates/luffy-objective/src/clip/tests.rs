@@ -208,7 +208,7 @@ fn every_clip_has_a_name_and_the_papers_numbers() {
         assert_eq!(table.clip, expected);
         assert_eq!(toml::from_str::<Table>(&toml::to_string(&table).unwrap()).unwrap(), table);
     }
-    assert!(toml::from_str::<Table>("clip = { gspo = { hihg = 1 } }").is_err());
+    assert!(toml::from_str::<Table>("clip = { gspo = { higher = 1 } }").is_err());
 }
 
 proptest! {

@@ -313,7 +313,7 @@ impl Default for PrefixRftConfig {
 }
 
 /// Settings of RL-PLUS, <https://arxiv.org/abs/2508.00222>: no clip and, as in its launch script, no deviation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RlPlusConfig {
     /// The demonstrations of a group.
@@ -322,12 +322,6 @@ pub struct RlPlusConfig {
     /// Everything else.
     #[serde(flatten)]
     pub policy: PolicySettings,
-}
-
-impl Default for RlPlusConfig {
-    fn default() -> Self {
-        Self { guidance: GuidanceSettings::default(), policy: PolicySettings::default() }
-    }
 }
 
 /// Settings of TRAPO, <https://arxiv.org/abs/2512.17636>.

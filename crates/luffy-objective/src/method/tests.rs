@@ -100,7 +100,7 @@ fn a_key_of_another_method_is_refused_by_name() {
         ("gamma = 0.1", "name"),
         ("name = 'luffy'\ngamma = 'x'", "gamma"),
         ("name = 'grpo'\nclip = 'half'", "clip"),
-        ("name = 'grpo'\nclip = { epsilon = { low = 0.2, hihg = 0.3 } }", "hihg"),
+        ("name = 'grpo'\nclip = { epsilon = { low = 0.2, higher = 0.3 } }", "higher"),
         ("name = 'chord'\nmu = { constant = 0.1 }", "mu"),
         (
             "name = 'chord'\nmu = { decay = { peak = 0.9, valley = 0.05, warmup_steps = 0, decay-steps = 9 } }",

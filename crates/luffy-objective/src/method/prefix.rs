@@ -225,6 +225,8 @@ mod tests {
     fn shares_outside_zero_and_one_are_refused() {
         assert!(PrefixSchedule::Whole.fault().is_none());
         assert!(PrefixSchedule::Random { min: 0.0, max: 1.0 }.fault().is_none());
+        assert!(PrefixSchedule::Random { min: 1.0, max: 1.0 }.fault().is_none());
+        assert!(PrefixSchedule::Fixed { min: 0.5, max: 0.5 }.fault().is_none());
         for schedule in [
             PrefixSchedule::Random { min: 0.6, max: 0.5 },
             PrefixSchedule::Fixed { min: -0.1, max: 0.5 },

@@ -153,6 +153,70 @@ fn settings_that_make_no_sense_are_refused() {
     parse("name = 'grpo'\ngroup-size = 1\nestimator = 'reinforce'").unwrap().validate().unwrap();
 }
 
+#[test]
+fn every_part_of_a_clip_and_a_correction_is_checked() {
+    let check = |setting: &str, is_valid: bool| {
+        let config = parse(&format!("name = 'grpo'\n{setting}")).unwrap();
+        let key = setting.split(' ').next().unwrap();
+        match config.validate() {
+            Ok(()) => assert!(is_valid, "{setting} is accepted"),
+            Err(error) => {
+                assert!(!is_valid, "{setting}: {error}");
+                assert!(error.to_string().contains(key), "{setting}: {error}");
+            }
+        }
+    };
+    for name in ["epsilon", "gspo"] {
+        check(&format!("clip = {{ {name} = {{ low = 0.0, high = 0.0 }} }}"), true);
+        check(&format!("clip = {{ {name} = {{ low = 1.0, high = 9.0 }} }}"), true);
+        for (low, high) in
+            [("-0.1", "0.2"), ("1.1", "0.2"), ("0.2", "-0.1"), ("0.2", "inf"), ("nan", "0.2")]
+        {
+            check(&format!("clip = {{ {name} = {{ low = {low}, high = {high} }} }}"), false);
+        }
+    }
+    check("clip = { dual = { low = 0.2, high = 0.2, max = 3.0 } }", true);
+    check("clip = { dual = { low = 0.2, high = 0.2, max = 1.2 } }", false);
+    check("clip = { dual = { low = 2.0, high = 0.2, max = 3.0 } }", false);
+    check("clip = { cispo = { high = 0.2 } }", true);
+    check("clip = { cispo = { high = -0.2 } }", false);
+    check("clip = { cispo = { high = inf } }", false);
+    check("clip = { sapo = { positive = 1.0, negative = 1.05 } }", true);
+    for (positive, negative) in [("0.0", "1.0"), ("1.0", "-1.0"), ("inf", "1.0"), ("1.0", "nan")] {
+        check(
+            &format!("clip = {{ sapo = {{ positive = {positive}, negative = {negative} }} }}"),
+            false,
+        );
+    }
+    check("correction = { truncate = { max = 2.0 } }", true);
+    check("correction = { truncate = { max = 0.0 } }", false);
+    check("correction = { truncate = { max = inf } }", false);
+    check("correction = { mask = { low = 0.5, high = 2.0, level = 'geometric' } }", true);
+    check("correction = { mask = { low = -0.5, high = 2.0 } }", false);
+    check("correction = { mask = { low = 2.5, high = 2.0 } }", false);
+    check("aggregate = { reference = { devices = 8, micro-batches = 3 } }", true);
+    check("aggregate = { reference = { devices = 0, micro-batches = 3 } }", false);
+    check("aggregate = { reference = { devices = 8, micro-batches = 0 } }", false);
+    for control in [
+        "adaptive = { target = inf, lr = 0.01 }",
+        "adaptive = { target = 1.0, lr = 0.0 }",
+        "adaptive = { target = 1.0, lr = inf }",
+        "proportional = { target = 1.0, max = 0.0 }",
+    ] {
+        check(&format!("entropy-control = {{ {control} }}\nentropy-coefficient = 0.01"), false);
+    }
+    let control = "proportional = { target = 1.0, max = 0.1 }";
+    check(&format!("entropy-control = {{ {control} }}\nentropy-coefficient = 0.01"), true);
+}
+
+#[test]
+fn methods_are_found_by_their_names() {
+    for method in MethodConfig::all() {
+        assert_eq!(MethodConfig::by_name(method.name()), Some(method));
+    }
+    assert_eq!(MethodConfig::by_name("luffi"), None);
+}
+
 fn at(step: u64) -> Progress {
     Progress { step, n_steps: 100 }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use luffy_core::{
-    Behavior, FinishReason, GradedGroup, Group, Method, MethodMemory, Origin, Progress, Prompt,
-    Purpose, Span, StepView, StreamKey, Task, Trajectory, UpdateRow,
+    Behavior, FinishReason, GradedGroup, Group, Method, MethodMemory, Metrics, Origin, Progress,
+    Prompt, Purpose, Span, StepView, StreamKey, Task, Trajectory, UpdateRow,
 };
 use luffy_objective::{
     Clip, LuffyConfig, MethodConfig, MixedConfig, OnPolicyConfig, PolicySettings, SupervisedConfig,
 };
 
-use crate::scored::{ScoredRow, assert_close, evaluate};
+use crate::scored::{Evaluated, ScoredRow, assert_close, evaluate};
 
 /// Most response tokens, the constant of the loss.
 const MAX_LEN: u32 = 8;
@@ -78,7 +78,7 @@ fn step() -> Vec<GradedGroup> {
 }
 
 /// The rows of the step's only update, scored: for each row its gradients, and the loss.
-fn run(method: &dyn Method, groups: &[GradedGroup]) -> (Vec<Vec<f32>>, f64) {
+fn score(method: &dyn Method, groups: &[GradedGroup]) -> Evaluated {
     let progress = Progress { step: 0, n_steps: 10 };
     let advantages = method.advantages(progress, groups);
     let view = StepView { progress, groups, advantages: &advantages, max_response_len: MAX_LEN };
@@ -90,7 +90,15 @@ fn run(method: &dyn Method, groups: &[GradedGroup]) -> (Vec<Vec<f32>>, f64) {
     };
     let rows: Vec<ScoredRow> = update.rows.iter().map(row).collect();
     let scale = update.objective.scale(&update.shape);
-    let got = evaluate(&*update.objective, &rows, &scale, -4.0);
+    evaluate(&*update.objective, &rows, &scale, -4.0)
+}
+
+fn measure(method: &dyn Method, groups: &[GradedGroup]) -> Metrics {
+    score(method, groups).metrics
+}
+
+fn run(method: &dyn Method, groups: &[GradedGroup]) -> (Vec<Vec<f32>>, f64) {
+    let got = score(method, groups);
     (got.gradient, got.loss)
 }
 
@@ -161,4 +169,16 @@ fn supervised_methods_learn_from_demonstrations_by_token() {
     let expected = vec![vec![(1.0, -1.0); 3], vec![(1.0, -1.0); 2]];
     check(MethodConfig::Sft(SupervisedConfig::sft()), 5.0, &expected);
     check(MethodConfig::SftFiltered(SupervisedConfig::sft()), 5.0, &expected);
+}
+
+#[test]
+fn coefficients_of_the_update_are_told() {
+    let method = |toml: &str| toml::from_str::<MethodConfig>(toml).expect("a method").build();
+    let metrics = |method: &dyn Method| measure(method, &step());
+    let blend = metrics(&*method("name = 'chord'\nmu = { constant = { value = 0.25 } }"));
+    assert_eq!(blend.mean("actor/sft_coefficient"), Some(0.25));
+    assert_eq!(blend.mean("actor/entropy_coefficient"), None);
+    let bonus = metrics(&*method("name = 'luffy'\nentropy-coefficient = 0.5"));
+    assert_eq!(bonus.mean("actor/entropy_coefficient"), Some(0.5));
+    assert_eq!(bonus.mean("actor/sft_coefficient"), None);
 }

@@ -55,9 +55,10 @@ impl TokenRuns {
         Self(self.0.iter().map(|(len, value)| (*len, scale(*value))).collect())
     }
 
-    /// The first value, the one that speaks for the row where all tokens share it; zero if there is none.
-    pub fn first(&self) -> f32 {
-        self.0.iter().find(|(len, _)| *len > 0).map_or(0.0, |(_, value)| *value)
+    /// The last value, the one that speaks for the row: all tokens share it, but for a prefix that is given
+    /// another weight. Zero if there is none.
+    pub fn last(&self) -> f32 {
+        self.0.iter().rfind(|(len, _)| *len > 0).map_or(0.0, |(_, value)| *value)
     }
 
     /// The value of each token.

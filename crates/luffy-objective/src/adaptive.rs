@@ -25,7 +25,8 @@ pub enum EntropyRule {
     /// `(H - target) * alpha` after each update: up while the entropy is below its target.
     #[default]
     Learned,
-    /// The coefficient is `initial * target / H`, with `H` of the update before; `initial` in the first.
+    /// The coefficient is `initial * target / H`, with `H` of the last update of the step before; `initial` in the
+    /// first step.
     Proportional,
 }
 

@@ -164,7 +164,9 @@ impl Objective for MixedPolicyLoss {
         }
         if let Some(term) = self.supervised.as_ref().filter(|term| term.coefficient.abs() > 0.0) {
             let shaped = keep(term.shaping.shape(&streams.view(demonstrated)), demonstrated);
-            loss = loss - shaped.sum() * (term.coefficient / scale.n_demonstrated);
+            // Like the other means beside the policy term it is one per micro-batch in the reference.
+            let divisor = scale.n_demonstrated * regularizer_divisor / scale.n_tokens;
+            loss = loss - shaped.sum() * (term.coefficient / divisor);
             let logprob = sums.add(&streams.logprobs, demonstrated);
             measured.push((metric::SFT_LOSS, logprob, n_off, -1.0));
         }

@@ -45,7 +45,8 @@ impl StepReport {
     /// Rewards, lengths and groups of a graded step.
     pub(crate) fn describe(&mut self, groups: &[GradedGroup], advantages: &[TokenRuns]) {
         let share = |of: &dyn Fn(f32) -> bool| {
-            groups.iter().map(|g| f64::from(u8::from(g.rewards.iter().all(|r| of(*r))))).collect()
+            let asked = groups.iter().filter(|group| !group.rewards.is_empty());
+            asked.map(|g| f64::from(u8::from(g.rewards.iter().all(|r| of(*r))))).collect()
         };
         let solve_none: Vec<f64> = share(&|reward| reward <= 0.0);
         let solve_all: Vec<f64> = share(&|reward| reward > 0.0);
@@ -53,7 +54,10 @@ impl StepReport {
         self.set_mean("batch/solve_all", solve_all);
         self.set_mean(
             "batch/no_spread",
-            groups.iter().map(|group| f64::from(u8::from(!group.has_spread()))),
+            groups
+                .iter()
+                .filter(|group| !group.rewards.is_empty())
+                .map(|group| f64::from(u8::from(!group.has_spread()))),
         );
 
         let rows = || {
@@ -121,16 +125,17 @@ impl StepReport {
         if n_on > 0.0 {
             self.set("on_off_metrics/off_on_example_ratio", n_off / n_on);
         }
-        self.set_mean("critic/advantages/mean", advantages.iter().map(|a| f64::from(a.first())));
+        self.set_mean("critic/advantages/mean", advantages.iter().map(|a| f64::from(a.last())));
         for (name, pick) in [
             ("critic/advantages/max", f64::max as fn(f64, f64) -> f64),
             ("critic/advantages/min", f64::min),
         ] {
-            if let Some(value) = advantages.iter().map(|a| f64::from(a.first())).reduce(pick) {
+            if let Some(value) = advantages.iter().map(|a| f64::from(a.last())).reduce(pick) {
                 self.set(name, value);
             }
         }
-        self.set("perf/tokens_generated", length(true).sum());
+        let n_generated: u64 = rows().map(|(_, t, _)| n_sampled(t)).sum();
+        self.set("perf/tokens_generated", n_generated as f64);
     }
 }
 
@@ -144,6 +149,13 @@ fn levels(groups: &[GradedGroup]) -> Vec<String> {
     levels.sort();
     levels.dedup();
     levels
+}
+
+/// Tokens of a trajectory that the policy drew in this step.
+fn n_sampled(trajectory: &Trajectory) -> u64 {
+    let sampled =
+        trajectory.spans.iter().filter(|span| matches!(span.origin, Origin::Sampled { .. }));
+    sampled.map(|span| u64::from(span.len)).sum()
 }
 
 /// The share of a trajectory's tokens that comes from a demonstration.

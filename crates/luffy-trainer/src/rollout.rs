@@ -1,5 +1,6 @@
 //! From planned groups to groups of trajectories.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use luffy_core::{
@@ -40,9 +41,14 @@ impl RolloutSettings {
     }
 }
 
+/// Streams between those of a prompt and those of the same prompt once more in the same step.
+const STREAMS_PER_OCCURRENCE: u32 = 1 << 16;
+
 /// A group that may still grow.
 struct Growing {
     graded: GradedGroup,
+    /// How often the prompt stands before this one in the step: each time it draws anew.
+    occurrence: u32,
     plan: GroupPlan,
     /// Whether every verdict so far gave a reward: a gold that cannot be used gives none.
     is_usable: bool,
@@ -57,7 +63,15 @@ pub(crate) fn roll_out(
     prompts: &[Arc<Prompt>],
     settings: &RolloutSettings,
 ) -> Result<Vec<GradedGroup>, TrainError> {
-    let mut groups: Vec<Growing> = prompts.iter().map(Growing::new).collect();
+    let mut seen: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut groups: Vec<Growing> = prompts
+        .iter()
+        .map(|prompt| {
+            let n_before = seen.entry(prompt.index).or_default();
+            *n_before += 1;
+            Growing::new(prompt, *n_before - 1)
+        })
+        .collect();
     loop {
         for group in &mut groups {
             group.plan_next(method, settings);
@@ -80,18 +94,23 @@ pub(crate) fn roll_out(
 }
 
 impl Growing {
-    fn new(prompt: &Arc<Prompt>) -> Self {
+    fn new(prompt: &Arc<Prompt>, occurrence: u32) -> Self {
         let group = Group { prompt: Arc::clone(prompt), trajectories: vec![] };
         let graded = GradedGroup { group, verdicts: vec![], rewards: vec![] };
-        Self { graded, plan: GroupPlan::default(), is_usable: true }
+        Self { graded, occurrence, plan: GroupPlan::default(), is_usable: true }
     }
 
     fn prompt(&self) -> &Prompt {
         &self.graded.group.prompt
     }
 
+    /// The random stream of a member.
+    fn stream(&self, member: u32) -> u32 {
+        self.occurrence * STREAMS_PER_OCCURRENCE + member
+    }
+
     fn plan_next(&mut self, method: &dyn Method, settings: &RolloutSettings) {
-        let draws = settings.key(Purpose::Demonstration, self.prompt(), 0);
+        let draws = settings.key(Purpose::Demonstration, self.prompt(), self.stream(0));
         let rewards = &self.graded.rewards;
         let request = PlanRequest { progress: settings.progress, draws, rewards };
         self.plan = if self.is_usable {
@@ -141,7 +160,7 @@ fn requests(
                 max_new_tokens: settings.max_response_len.saturating_sub(prefix.len() as u32),
                 sampling: settings.sampling,
                 stop: [].into(),
-                key: settings.key(Purpose::Rollout, prompt, member),
+                key: settings.key(Purpose::Rollout, prompt, group.stream(member)),
             });
         }
     }
@@ -162,7 +181,7 @@ fn assemble(
     let member = |(member, planned): (u32, MemberPlan)| match planned {
         MemberPlan::Sample => draw(),
         MemberPlan::Demonstrate(position) => {
-            let key = settings.key(Purpose::Rollout, prompt, member);
+            let key = settings.key(Purpose::Rollout, prompt, group.stream(member));
             demonstrate(prompt, position, key, settings.version)
         }
         MemberPlan::Continue { demonstration, prefix_len } => {

@@ -273,7 +273,7 @@ impl Trainer {
         let applied = self.learners.first(|learner| learner.apply(slot, &gradients, lr))?;
         self.version += 1;
         self.share_weights()?;
-        self.method.observe(progress, &metrics, &mut self.memory);
+        self.method.observe(progress, slot, &metrics, &mut self.memory);
         metrics.add("actor/grad_norm", applied.grad_norm, 1.0);
         measured.merge(&metrics);
         Ok(n_tokens)

@@ -120,7 +120,7 @@ pub(crate) fn rollout_rows(step: u64, graded: &GradedStep) -> Vec<RolloutRow<'_>
                 extracted: verdict.extracted.as_ref().map(|extracted| extracted.text.as_str()),
                 golds: &task.golds,
                 reward: graded_group.rewards[member],
-                advantage: advantages.next().map_or(0.0, luffy_core::TokenRuns::first),
+                advantage: advantages.next().map_or(0.0, luffy_core::TokenRuns::last),
             });
         }
     }

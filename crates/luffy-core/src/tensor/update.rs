@@ -65,5 +65,12 @@ pub trait Method: Debug + Send + Sync {
     }
 
     /// Told what each update measured, after it was applied.
-    fn observe(&self, _progress: Progress, _metrics: &Metrics, _memory: &mut MethodMemory) {}
+    fn observe(
+        &self,
+        _progress: Progress,
+        _slot: OptimizerSlot,
+        _metrics: &Metrics,
+        _memory: &mut MethodMemory,
+    ) {
+    }
 }

@@ -24,7 +24,7 @@ pub enum Estimator {
     ///
     /// <https://arxiv.org/abs/2501.03262>.
     ReinforcePlusPlus,
-    /// `A = R - mean of the others` of the group, 0 for a member without others.
+    /// `A = R - mean of the others` of the group, `R` for a member without others.
     ///
     /// RLOO, <https://arxiv.org/abs/2402.14740>.
     Rloo,

@@ -10,7 +10,7 @@ use crate::method::fixtures::graded;
 fn of_group(advantages: Advantages, sampled: &[f32], demonstrated: &[f32]) -> Vec<f64> {
     let group = graded(sampled, demonstrated);
     let runs = advantages.advantages(&[group]);
-    runs.iter().map(|runs| f64::from(runs.first())).collect()
+    runs.iter().map(|runs| f64::from(runs.last())).collect()
 }
 
 #[track_caller]
@@ -130,9 +130,9 @@ fn whitening_is_over_the_tokens_of_the_step() {
     let got = with(Estimator::ReinforcePlusPlus, Baseline::WholeGroup).advantages(&groups);
     for (runs, reward) in got.iter().zip([1.0, 0.0, 0.5]) {
         let expected = (reward - mean) / (variance + 1e-8).sqrt();
-        assert!((f64::from(runs.first()) - expected).abs() < 1e-6, "{runs:?}, {expected}");
+        assert!((f64::from(runs.last()) - expected).abs() < 1e-6, "{runs:?}, {expected}");
     }
-    let whitened: f64 = got.iter().map(|runs| f64::from(runs.first()) * runs.len() as f64).sum();
+    let whitened: f64 = got.iter().map(|runs| f64::from(runs.last()) * runs.len() as f64).sum();
     assert!(whitened.abs() < 1e-6, "{whitened}");
     // One token has no variance.
     check(with(Estimator::ReinforcePlusPlus, Baseline::WholeGroup), &[1.0], &[], &[0.0]);
@@ -147,7 +147,7 @@ fn context_tokens_are_not_whitened_over() {
     trajectory.tokens.extend([7; 5]);
     trajectory.spans.push(Span { len: 5, origin: Origin::Context });
     let got = plain.advantages(&groups);
-    assert_eq!(got[1].first().to_bits(), expected[1].first().to_bits());
+    assert_eq!(got[1].to_vec()[0].to_bits(), expected[1].to_vec()[0].to_bits());
     assert_eq!(got[1].len(), expected[1].len() + 5);
 }
 
@@ -158,7 +158,7 @@ fn every_token_of_a_trajectory_has_its_advantage() {
     let lengths: Vec<usize> =
         groups.iter().flat_map(|g| &g.group.trajectories).map(|t| t.tokens.len()).collect();
     assert_eq!(got.iter().map(TokenRuns::len).collect::<Vec<_>>(), lengths);
-    assert_eq!(got.iter().map(TokenRuns::first).collect::<Vec<_>>(), [0.5, -0.5, -1.5, 1.5]);
+    assert_eq!(got.iter().map(TokenRuns::last).collect::<Vec<_>>(), [0.5, -0.5, -1.5, 1.5]);
 }
 
 #[test]

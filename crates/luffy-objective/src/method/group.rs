@@ -65,8 +65,10 @@ pub(super) struct GroupMethod {
 /// The rows a group brings to an update.
 struct Contribution {
     rows: Vec<UpdateRow>,
-    /// Rows that the policy term is a mean over.
+    /// Rows that the policy term is a mean over, trained on or not.
     n_planned: u64,
+    /// Their tokens that the policy term can see.
+    n_policy_tokens: u64,
 }
 
 impl Method for GroupMethod {
@@ -112,8 +114,17 @@ impl Method for GroupMethod {
         self.objective.kl.is_some()
     }
 
-    fn observe(&self, _progress: Progress, metrics: &Metrics, memory: &mut MethodMemory) {
-        if let Some(mean) = metrics.mean(metric::ENTROPY) {
+    /// The entropy of its own updates; that of supervised ones is none of its concern.
+    fn observe(
+        &self,
+        _progress: Progress,
+        slot: OptimizerSlot,
+        metrics: &Metrics,
+        memory: &mut MethodMemory,
+    ) {
+        if slot == self.slot
+            && let Some(mean) = metrics.mean(metric::ENTROPY)
+        {
             self.entropy.observe(self.objective.entropy_coefficient, mean, &mut memory.scalars);
         }
     }
@@ -151,9 +162,11 @@ impl GroupMethod {
         let trajectories = &group.group.trajectories;
         let is_supervised = self.objective.supervised.is_some();
         let is_solved = self.gate.is_none_or(|gate| n_solved(group) > gate);
-        let teaches = is_solved && own.iter().any(|advantage| !advantage.is_zero());
-        let is_regularised =
-            self.objective.entropy_coefficient.abs() > 0.0 || self.objective.kl.is_some();
+        let is_dropped = self.filter == Filter::Drop && !group.has_spread();
+        let is_taught = is_solved && !is_dropped;
+        let teaches = is_taught && own.iter().any(|advantage| !advantage.is_zero());
+        let is_regularised = !is_dropped
+            && (self.objective.entropy_coefficient.abs() > 0.0 || self.objective.kl.is_some());
         let wants = |trajectory: &Trajectory| {
             let is_target = is_supervised && trajectory.is_demonstrated();
             match self.gate {
@@ -165,7 +178,7 @@ impl GroupMethod {
         let rows = trajectories.iter().zip(own).filter(|(trajectory, _)| wants(trajectory));
         let rows: Vec<UpdateRow> = rows
             .map(|(trajectory, advantage)| {
-                let advantage = if is_solved {
+                let advantage = if is_taught {
                     advantage.clone()
                 } else {
                     TokenRuns::constant(trajectory.tokens.len() as u32, 0.0)
@@ -174,13 +187,13 @@ impl GroupMethod {
                 UpdateRow { group: position, row: Row::new(prompt, trajectory, &advantage) }
             })
             .collect();
-        let counts = match self.filter {
-            Filter::Count => is_solved,
-            Filter::Drop => teaches,
-        };
         // A row without a token that the policy term could see is none of its rows.
-        let n_planned = trajectories.iter().filter(|t| self.policy_tokens(t) > 0).count() as u64;
-        Contribution { rows, n_planned: if counts { n_planned } else { 0 } }
+        let seen: Vec<u64> = match is_taught {
+            true => trajectories.iter().map(|t| self.policy_tokens(t)).collect(),
+            false => vec![],
+        };
+        let n_planned = seen.iter().filter(|n| **n > 0).count() as u64;
+        Contribution { rows, n_planned, n_policy_tokens: seen.iter().sum() }
     }
 
     /// Tokens of a trajectory that the policy term can see.
@@ -208,11 +221,10 @@ impl GroupMethod {
             return None;
         }
         let n_tokens = rows.iter().map(|row| row.row.n_learned() as u64).sum::<u64>();
-        let sees_demonstrations = self.objective.learns_demonstrations;
         let shape = StepShape {
             n_rows: contributions.iter().map(|group| group.n_planned).sum(),
             n_tokens,
-            n_policy_tokens: n_tokens - if sees_demonstrations { 0 } else { n_demonstrated },
+            n_policy_tokens: contributions.iter().map(|group| group.n_policy_tokens).sum(),
             n_demonstrated,
             max_response_len: step.max_response_len,
         };

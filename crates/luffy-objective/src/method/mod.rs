@@ -257,6 +257,15 @@ impl MethodConfig {
                 no_fault("mu", config.mu.fault())?;
                 shaping_fault(config.shaping)
             }
+            Self::Hpt(config) if config.gate >= config.policy.group_size => {
+                let fault =
+                    "no prompt has more solved samples than group-size; lower gate, or use sft";
+                Err(MethodError::Setting { key: "gate", fault })
+            }
+            Self::Hpt(config) if config.policy.demonstrated_weight.abs() > 0.0 => {
+                let fault = "demonstrations are only supervised here; leave it at 0";
+                Err(MethodError::Setting { key: "demonstrated-weight", fault })
+            }
             Self::Hpt(config) => at_least_zero("sft-coefficient", config.sft_coefficient),
             Self::Relift(config) if config.sft_batch == 0 => {
                 Err(MethodError::Zero { key: "sft-batch" })
@@ -370,10 +379,15 @@ impl MethodConfig {
                 Arc::new(GroupMethod { sampled: SampledAdvantage::Sign, ..method })
             }
             Self::Uft(UftConfig { sft_coefficient, prefix, policy }) => {
-                let guidance =
-                    GuidanceSettings { demonstrations: policy.group_size, prefix: *prefix };
-                let method =
-                    guided(policy, &guidance, policy.objective(ShapingConfig::None.build()));
+                let members = Members {
+                    n_samples: 0,
+                    n_demonstrated: policy.group_size,
+                    prefix: *prefix,
+                    fill: true,
+                    is_hint: true,
+                };
+                let objective = policy.objective(ShapingConfig::None.build());
+                let method = method(policy, Rollout::Members(members), objective);
                 Arc::new(method.with_supervised(ShapingConfig::Likelihood, *sft_coefficient))
             }
             Self::Chord(ChordConfig { mu, shaping, policy }) => {
@@ -438,6 +452,7 @@ fn guided(
         n_demonstrated: guidance.demonstrations,
         prefix: guidance.prefix,
         fill: true,
+        is_hint: false,
     };
     method(policy, Rollout::Members(members), objective)
 }
@@ -455,6 +470,7 @@ fn beside(policy: &PolicySettings) -> GroupMethod {
         n_demonstrated: 1,
         prefix: PrefixSchedule::Whole,
         fill: false,
+        is_hint: false,
     };
     method(policy, Rollout::Members(members), policy.objective(ShapingConfig::None.build()))
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use luffy_core::{
-    GradedGroup, GroupPlan, Method, MethodMemory, Metrics, PlanRequest, Progress, Prompt, StepView,
-    TokenRuns, Update,
+    GradedGroup, GroupPlan, Method, MethodMemory, Metrics, OptimizerSlot, PlanRequest, Progress,
+    Prompt, StepView, TokenRuns, Update,
 };
 
 /// `first` for a number of steps, then `second`.
@@ -39,7 +39,13 @@ impl Method for Phases {
         self.first.needs_reference() || self.second.needs_reference()
     }
 
-    fn observe(&self, progress: Progress, metrics: &Metrics, memory: &mut MethodMemory) {
-        self.at(progress.step).observe(progress, metrics, memory);
+    fn observe(
+        &self,
+        progress: Progress,
+        slot: OptimizerSlot,
+        metrics: &Metrics,
+        memory: &mut MethodMemory,
+    ) {
+        self.at(progress.step).observe(progress, slot, metrics, memory);
     }
 }

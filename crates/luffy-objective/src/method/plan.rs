@@ -16,6 +16,9 @@ pub(super) struct Members {
     pub(super) prefix: PrefixSchedule,
     /// Whether a member without a demonstration becomes a sample, so that the group keeps its size.
     pub(super) fill: bool,
+    /// Whether all of them go on from one and the same beginning, of which the policy writes at least the last
+    /// token: a hint.
+    pub(super) is_hint: bool,
 }
 
 impl Members {
@@ -36,15 +39,18 @@ impl Members {
         let mut members = vec![MemberPlan::Sample; self.n_samples as usize + n_filled];
         if let Some(first) = pick(n_available, request.draws.uniform_at(0)) {
             members.extend((0..n_demonstrated as u32).map(|member| {
-                let position = (first + member as usize) % n_available;
-                let draw = if self.prefix.is_shared() { 1 } else { 1 + u64::from(member) };
+                let (offset, draw) =
+                    if self.is_hint { (0, 1) } else { (member as usize, 1 + u64::from(member)) };
+                let position = (first + offset) % n_available;
                 let share = self.prefix.share(
                     request.progress,
                     member,
                     n_demonstrated as u32,
                     request.draws.uniform_at(draw),
                 );
-                begin_with(prompt, position, share)
+                let most = prompt.demonstrations[position].tokens.len();
+                let most = if self.is_hint { most.saturating_sub(1) } else { most };
+                begin_with(prompt, position, share, most)
             }));
         }
         // Samples come first; which they are is known only after the shares.
@@ -90,17 +96,19 @@ impl MicroGroup {
         let sum: f64 = request.rewards.iter().map(|reward| f64::from(*reward)).sum();
         let mean = sum / request.rewards.len().max(1) as f64;
         match pick(prompt.demonstrations.len(), request.draws.uniform_at(0)) {
-            Some(position) if mean < self.below => begin_with(prompt, position, self.share),
+            Some(position) if mean < self.below => {
+                begin_with(prompt, position, self.share, usize::MAX)
+            }
             _ => MemberPlan::Sample,
         }
     }
 }
 
-/// The member that begins with this share of a demonstration, rounded down to whole tokens.
+/// The member that begins with this share of a demonstration, rounded down to whole tokens, `most` at most.
 #[expect(clippy::cast_sign_loss, reason = "a share is not negative")]
-fn begin_with(prompt: &Prompt, position: usize, share: f64) -> MemberPlan {
+fn begin_with(prompt: &Prompt, position: usize, share: f64, most: usize) -> MemberPlan {
     let len = prompt.demonstrations[position].tokens.len();
-    let prefix_len = ((len as f64 * share) as usize).min(len);
+    let prefix_len = ((len as f64 * share) as usize).min(len).min(most);
     let demonstration = position as u32;
     match prefix_len {
         0 => MemberPlan::Sample,
@@ -156,8 +164,13 @@ mod tests {
         show(&members.plan(&prompt(n_available), &request))
     }
 
-    const LUFFY: Members =
-        Members { n_samples: 7, n_demonstrated: 1, prefix: PrefixSchedule::Whole, fill: true };
+    const LUFFY: Members = Members {
+        n_samples: 7,
+        n_demonstrated: 1,
+        prefix: PrefixSchedule::Whole,
+        fill: true,
+        is_hint: false,
+    };
 
     #[test]
     fn seven_samples_come_before_one_demonstration() {
@@ -186,7 +199,7 @@ mod tests {
     fn a_prefix_is_a_share_of_the_tokens_rounded_down() {
         // Demonstrations of the fixture have 4 tokens.
         let prefix = PrefixSchedule::Fixed { min: 0.0, max: 1.0 };
-        let all = Members { n_samples: 1, n_demonstrated: 4, prefix, fill: true };
+        let all = Members { n_samples: 1, n_demonstrated: 4, prefix, fill: true, is_hint: false };
         // Shares 0, 1/3, 2/3, 1: nothing is a sample, everything a demonstration.
         assert_eq!(plan(all, 1, true), "ss(0:1)(0:2)0");
     }
@@ -199,17 +212,20 @@ mod tests {
     }
 
     #[test]
-    fn slices_are_the_same_for_the_whole_group() {
+    fn a_hint_is_the_same_for_the_whole_group() {
         let prefix = PrefixSchedule::Slices { slices: 2, steps: 20 };
-        let all = Members { n_samples: 0, n_demonstrated: 6, prefix, fill: true };
+        let all = Members { n_samples: 0, n_demonstrated: 6, prefix, fill: true, is_hint: true };
         for step in 0..20 {
             let request = PlanRequest {
                 progress: Progress { step, n_steps: 20 },
                 draws: draws(true),
                 rewards: &[],
             };
-            let plan = all.plan(&prompt(1), &request);
+            let plan = all.plan(&prompt(3), &request);
             assert!(plan.members.windows(2).all(|pair| pair[0] == pair[1]), "{plan:?}");
+            // The policy always writes something.
+            let is_open = |member: &MemberPlan| !matches!(member, MemberPlan::Demonstrate(_));
+            assert!(plan.members.iter().all(is_open), "{plan:?}");
         }
     }
 

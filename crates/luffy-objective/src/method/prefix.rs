@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Windows of the schedules that narrow or widen a range, as in the reference.
 const N_WINDOWS: u64 = 10;
 
+/// First and last chance of a slice in UFT's code.
+const HINT_CHANCE: (f64, f64) = (0.95, 0.05);
+
 /// The share of a demonstration's tokens that is given to the policy, which goes on from there. A share of
 /// 1 is the whole demonstration, end token included; a share of 0 is a plain sample.
 ///
@@ -61,10 +64,10 @@ pub enum PrefixSchedule {
         /// In `[0, 1]`.
         to: f64,
     },
-    /// `Binomial(slices, q) / slices`, where `q` falls from 1 to 0 along half a cosine over `steps`: UFT,
-    /// <https://arxiv.org/abs/2505.16984>, 5 slices. One draw for the whole group.
+    /// `Binomial(slices, q) / slices`, where `q` falls from 0.95 to 0.05 along half a cosine over `steps`, as
+    /// in the code of UFT, <https://arxiv.org/abs/2505.16984>, with 5 slices; nothing from then on.
     Slices {
-        /// At least 1.
+        /// 1 to 100.
         slices: u32,
         /// At least 1.
         steps: u64,
@@ -92,15 +95,14 @@ impl PrefixSchedule {
                 to + (from - to) * half_cosine(fraction(step, progress.n_steps.saturating_sub(1)))
             }
             Self::Slices { slices, steps } => {
-                let chance = half_cosine(fraction(step, steps));
+                if step >= steps {
+                    return 0.0;
+                }
+                let (from, to) = HINT_CHANCE;
+                let chance = to + (from - to) * half_cosine(fraction(step, steps));
                 f64::from(binomial(slices, chance, draw)) / f64::from(slices.max(1))
             }
         }
-    }
-
-    /// Whether all members of a group share one draw.
-    pub(super) const fn is_shared(&self) -> bool {
-        matches!(self, Self::Slices { .. })
     }
 
     /// What is wrong with it.
@@ -119,9 +121,8 @@ impl PrefixSchedule {
             Self::Cosine { from, to } => {
                 (!is_share(from) || !is_share(to)).then_some("from and to must lie within 0 and 1")
             }
-            Self::Slices { slices, steps } => {
-                (slices == 0 || steps == 0).then_some("slices and steps must be at least 1")
-            }
+            Self::Slices { slices, steps } => (!(1..=100).contains(&slices) || steps == 0)
+                .then_some("slices must lie within 1 and 100 and steps must be at least 1"),
         }
     }
 }
@@ -144,9 +145,6 @@ fn window(step: u64, steps: u64) -> u64 {
 
 /// The number of successes in `n` trials at which the distribution function first exceeds `draw`.
 fn binomial(n: u32, chance: f64, draw: f64) -> u32 {
-    if chance >= 1.0 {
-        return n;
-    }
     let mut probability = (1.0 - chance).powi(i32::try_from(n).unwrap_or(i32::MAX));
     let mut reached = probability;
     let mut successes = 0;
@@ -211,7 +209,10 @@ mod tests {
     #[test]
     fn slices_are_binomial() {
         let slices = PrefixSchedule::Slices { slices: 5, steps: 300 };
-        check(at(slices, 0, 0.0), 1.0);
+        // At first all five have 0.95^5 = 0.7738, four and more 0.9774.
+        check(at(slices, 0, 0.23), 1.0);
+        check(at(slices, 0, 0.22), 0.8);
+        check(at(slices, 0, 0.0), 0.0);
         check(at(slices, 300, 0.999), 0.0);
         // At half the steps the chance is 1/2: P(0) = 1/32, P(0 or 1) = 6/32, P(up to 4) = 31/32.
         for (draw, successes) in
@@ -235,6 +236,8 @@ mod tests {
             PrefixSchedule::ReverseLinear { max: f64::NAN, steps: 3 },
             PrefixSchedule::Cosine { from: 0.95, to: -0.05 },
             PrefixSchedule::Slices { slices: 0, steps: 3 },
+            PrefixSchedule::Slices { slices: 101, steps: 3 },
+            PrefixSchedule::Slices { slices: 5, steps: 0 },
         ] {
             assert!(schedule.fault().is_some(), "{schedule:?}");
         }

@@ -240,11 +240,13 @@ impl EntropyControl {
         let rule = self.rule(coefficient)?;
         let is_valid = coefficient > 0.0
             && rule.target.is_finite()
+            && (rule.target > 0.0 || rule.rule == EntropyRule::Learned)
             && rule.lr.is_finite()
             && rule.lr > 0.0
             && rule.max > 0.0;
         (!is_valid).then_some(
-            "it needs an entropy-coefficient above 0 to begin with, a finite target, and lr and max above 0",
+            "it needs an entropy-coefficient above 0 to begin with, a finite target (above 0 for proportional), and \
+             lr and max above 0",
         )
     }
 }
@@ -276,10 +278,11 @@ fn correction_fault(correction: &Correction) -> Option<&'static str> {
     match *correction {
         Correction::None => None,
         Correction::Truncate { max, .. } => {
-            (!(max.is_finite() && max > 0.0)).then_some("max must be finite and above 0")
+            (!(max.is_finite() && max >= 1.0)).then_some("max must be finite and at least 1")
         }
         Correction::Mask { low, high, .. } => {
-            (!(low >= 0.0 && low <= high)).then_some("low must be at least 0 and not above high")
+            (!((0.0..=1.0).contains(&low) && high.is_finite() && high >= 1.0))
+                .then_some("low must lie within 0 and 1, high must be finite and at least 1")
         }
     }
 }

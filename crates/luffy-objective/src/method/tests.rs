@@ -140,6 +140,8 @@ fn settings_that_make_no_sense_are_refused() {
         ("name = 'sft-then-rl'\nsft-lr-factor = nan", "sft-lr-factor"),
         ("name = 'uft'\nprefix = { slices = { slices = 0, steps = 3 } }", "prefix"),
         ("name = 'chord'\nmu = { constant = { value = 2.0 } }", "mu"),
+        ("name = 'hpt'\ngate = 8", "gate"),
+        ("name = 'hpt'\ndemonstrated-weight = 1.0", "demonstrated-weight"),
         ("name = 'relift'\nsft-batch = 0", "sft-batch"),
         ("name = 'prefix-rft'\nprefix-entropy = 0.0", "prefix-entropy"),
         ("name = 'srft'\nclip = { epsilon = { low = 0.2, high = 0.2 } }", "clip"),
@@ -189,11 +191,13 @@ fn every_part_of_a_clip_and_a_correction_is_checked() {
         );
     }
     check("correction = { truncate = { max = 2.0 } }", true);
-    check("correction = { truncate = { max = 0.0 } }", false);
+    check("correction = { truncate = { max = 0.9 } }", false);
     check("correction = { truncate = { max = inf } }", false);
     check("correction = { mask = { low = 0.5, high = 2.0, level = 'geometric' } }", true);
     check("correction = { mask = { low = -0.5, high = 2.0 } }", false);
-    check("correction = { mask = { low = 2.5, high = 2.0 } }", false);
+    check("correction = { mask = { low = 1.5, high = 2.0 } }", false);
+    check("correction = { mask = { low = 0.5, high = 0.9 } }", false);
+    check("correction = { mask = { low = 0.5, high = inf } }", false);
     check("aggregate = { reference = { devices = 8, micro-batches = 3 } }", true);
     check("aggregate = { reference = { devices = 0, micro-batches = 3 } }", false);
     check("aggregate = { reference = { devices = 8, micro-batches = 0 } }", false);
@@ -202,11 +206,22 @@ fn every_part_of_a_clip_and_a_correction_is_checked() {
         "adaptive = { target = 1.0, lr = 0.0 }",
         "adaptive = { target = 1.0, lr = inf }",
         "proportional = { target = 1.0, max = 0.0 }",
+        "proportional = { target = -1.0 }",
     ] {
         check(&format!("entropy-control = {{ {control} }}\nentropy-coefficient = 0.01"), false);
     }
     let control = "proportional = { target = 1.0, max = 0.1 }";
     check(&format!("entropy-control = {{ {control} }}\nentropy-coefficient = 0.01"), true);
+}
+
+#[test]
+fn demonstrations_of_every_guided_method_are_checked() {
+    for name in ["luffy", "mixed", "rl-with-sft-loss", "srft", "prefix-rft", "rl-plus"] {
+        for setting in ["demonstrations = 9", "prefix = { fixed = { min = 0.9, max = 0.1 } }"] {
+            let config = parse(&format!("name = '{name}'\n{setting}")).unwrap();
+            assert!(config.validate().is_err(), "{name}: {setting}");
+        }
+    }
 }
 
 #[test]
@@ -253,7 +268,7 @@ fn plans_of_the_methods() {
         ("name = 'sft-then-rl'\nsft-steps = 5", 4, "0"),
         ("name = 'sft-then-rl'\nsft-steps = 5", 5, "ssssssss"),
         ("name = 'srft'", 0, "sssssss0"),
-        ("name = 'uft'\ngroup-size = 2", 0, "00"),
+        ("name = 'uft'\ngroup-size = 2\nprefix = 'whole'", 0, "(0:3)(0:3)"),
         ("name = 'uft'\ngroup-size = 2", 300, "ss"),
         ("name = 'chord'\ngroup-size = 2", 0, "ss0"),
         ("name = 'hpt'\ngroup-size = 2", 0, "ss0"),
@@ -324,7 +339,7 @@ fn each_row_of_a_group_with_spread_carries_its_own_advantage() {
     let shape = StepShape {
         n_rows: 8,
         n_tokens,
-        n_policy_tokens: n_tokens,
+        n_policy_tokens: n_tokens + 1 + 2,
         n_demonstrated: 4,
         max_response_len: MAX_LEN,
     };
@@ -335,8 +350,23 @@ fn each_row_of_a_group_with_spread_carries_its_own_advantage() {
 #[test]
 fn a_filter_takes_groups_without_spread_out_of_the_divisor() {
     let groups = [graded(&[1.0, 1.0], &[]), graded(&[1.0, 0.0], &[])];
-    assert_eq!(updates("name = 'grpo'", 0, &groups)[0].shape.n_rows, 4);
-    assert_eq!(updates("name = 'dapo'", 0, &groups)[0].shape.n_rows, 2);
+    // Both groups have 1 + 2 tokens; a regulariser changes nothing about what the policy term divides by.
+    for bonus in ["0.0", "0.001"] {
+        let shape = |name: &str| {
+            let toml = format!("name = '{name}'\nentropy-coefficient = {bonus}");
+            let shape = updates(&toml, 0, &groups)[0].shape;
+            (shape.n_rows, shape.n_policy_tokens)
+        };
+        assert_eq!(shape("grpo"), (4, 6));
+        assert_eq!(shape("dapo"), (2, 3));
+    }
+}
+
+#[test]
+fn a_filter_drops_groups_without_spread_whatever_the_estimator() {
+    let groups = [graded(&[1.0, 1.0], &[]), graded(&[1.0, 0.0], &[])];
+    let updates = updates("name = 'dapo'\nestimator = 'reinforce'", 0, &groups);
+    assert_eq!(rows(&updates), [(1, false, 1.0), (1, false, 0.0)]);
 }
 
 #[test]
@@ -406,6 +436,16 @@ fn a_supervised_term_keeps_demonstrations_of_groups_without_spread() {
     // Of 3 + 1 + 2 + 3 tokens the policy term sees those of the two samples; four rows are samples.
     assert_eq!((shape.n_tokens, shape.n_policy_tokens, shape.n_demonstrated), (9, 3, 6));
     assert_eq!(shape.n_rows, 4);
+}
+
+#[test]
+fn a_supervised_term_without_weight_or_without_demonstrations_takes_no_update_alone() {
+    let unsolved = [graded(&[0.0, 0.0], &[1.0])];
+    let toml =
+        |coefficient: &str| format!("name = 'rl-with-sft-loss'\nsft-coefficient = {coefficient}");
+    assert_eq!(updates(&toml("0.5"), 0, &unsolved).len(), 1);
+    assert!(updates(&toml("0.0"), 0, &unsolved).is_empty());
+    assert!(updates(&toml("0.5"), 0, &[graded(&[0.0, 0.0], &[])]).is_empty());
 }
 
 #[test]
@@ -493,7 +533,10 @@ fn the_entropy_coefficient_follows_its_control() {
     let mut memory = MethodMemory::default();
     let mut metrics = luffy_core::Metrics::default();
     metrics.add(crate::metric::ENTROPY, 4.0, 1.0);
-    method.observe(at(0), &metrics, &mut memory);
+    method.observe(at(0), OptimizerSlot(0), &metrics, &mut memory);
+    // A supervised update beside it says nothing.
+    metrics.add(crate::metric::ENTROPY, 40.0, 1.0);
+    method.observe(at(0), OptimizerSlot(1), &metrics, &mut memory);
     let control = EntropyControl::Proportional { target: 2.0, max: f64::INFINITY };
     assert!((control.coefficient(0.01, &memory.scalars) - 0.005).abs() < 1e-15);
     assert!((EntropyControl::Constant.coefficient(0.01, &memory.scalars) - 0.01).abs() < 1e-15);

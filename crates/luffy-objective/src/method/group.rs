@@ -188,9 +188,10 @@ impl GroupMethod {
             })
             .collect();
         // A row without a token that the policy term could see is none of its rows.
-        let seen: Vec<u64> = match is_taught {
-            true => trajectories.iter().map(|t| self.policy_tokens(t)).collect(),
-            false => vec![],
+        let seen: Vec<u64> = if is_taught {
+            trajectories.iter().map(|t| self.policy_tokens(t)).collect()
+        } else {
+            vec![]
         };
         let n_planned = seen.iter().filter(|n| **n > 0).count() as u64;
         Contribution { rows, n_planned, n_policy_tokens: seen.iter().sum() }

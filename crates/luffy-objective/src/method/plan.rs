@@ -31,7 +31,7 @@ impl Members {
         let n_available = prompt.demonstrations.len();
         let n_wanted = self.n_demonstrated as usize;
         let n_demonstrated = match self.prefix {
-            PrefixSchedule::Whole => n_wanted.min(n_available),
+            PrefixSchedule::Whole if !self.is_hint => n_wanted.min(n_available),
             _ if n_available == 0 => 0,
             _ => n_wanted,
         };
@@ -202,6 +202,35 @@ mod tests {
         let all = Members { n_samples: 1, n_demonstrated: 4, prefix, fill: true, is_hint: false };
         // Shares 0, 1/3, 2/3, 1: nothing is a sample, everything a demonstration.
         assert_eq!(plan(all, 1, true), "ss(0:1)(0:2)0");
+    }
+
+    #[test]
+    fn every_member_has_a_draw_of_its_own_beside_the_choice() {
+        let prefix = PrefixSchedule::Random { min: 0.0, max: 0.99 };
+        let members =
+            Members { n_samples: 0, n_demonstrated: 2, prefix, fill: true, is_hint: false };
+        for step in 0..20 {
+            let draws = StreamKey { step, ..draws(true) };
+            let request = PlanRequest { progress: Progress::default(), draws, rewards: &[] };
+            let share = |draw: u64| 0.99 * draws.uniform_at(draw);
+            let len = |draw: u64| {
+                (1..4_u32).filter(|n| f64::from(*n) <= 4.0 * share(draw)).count() as u32
+            };
+            let mut expected = vec![len(1), len(2)];
+            let mut got: Vec<u32> = members
+                .plan(&prompt(1), &request)
+                .members
+                .iter()
+                .map(|member| match member {
+                    MemberPlan::Continue { prefix_len, .. } => *prefix_len,
+                    MemberPlan::Sample => 0,
+                    MemberPlan::Demonstrate(_) => 4,
+                })
+                .collect();
+            expected.sort_unstable();
+            got.sort_unstable();
+            assert_eq!(got, expected);
+        }
     }
 
     #[test]

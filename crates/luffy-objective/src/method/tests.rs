@@ -136,6 +136,10 @@ fn settings_that_make_no_sense_are_refused() {
             "name = 'grpo'\nmini-batches = 2\ncorrection = { truncate = { max = 2.0, level = 'token' } }",
             "correction",
         ),
+        (
+            "name = 'grpo'\nepochs = 2\ncorrection = { truncate = { max = 2.0, level = 'token' } }",
+            "correction",
+        ),
         ("name = 'rl-with-sft-loss'\nsft-coefficient = -1.0", "sft-coefficient"),
         ("name = 'sft-then-rl'\nsft-lr-factor = nan", "sft-lr-factor"),
         ("name = 'uft'\nprefix = { slices = { slices = 0, steps = 3 } }", "prefix"),
@@ -433,8 +437,9 @@ fn a_supervised_term_keeps_demonstrations_of_groups_without_spread() {
     let expected = [(0, true, 0.0), (1, false, 0.5), (1, false, -0.5), (1, true, 0.0)];
     assert_eq!(rows(&updates), expected);
     let shape = updates[0].shape;
-    // Of 3 + 1 + 2 + 3 tokens the policy term sees those of the two samples; four rows are samples.
-    assert_eq!((shape.n_tokens, shape.n_policy_tokens, shape.n_demonstrated), (9, 3, 6));
+    // Of 3 + 1 + 2 + 3 tokens six are demonstrated. The policy term is a mean over the samples of both groups,
+    // 1 + 2 tokens each, whether they teach or not.
+    assert_eq!((shape.n_tokens, shape.n_policy_tokens, shape.n_demonstrated), (9, 6, 6));
     assert_eq!(shape.n_rows, 4);
 }
 

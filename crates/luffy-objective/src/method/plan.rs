@@ -59,7 +59,7 @@ impl Members {
     }
 }
 
-/// One of the rounds of [`MicroGroups`].
+/// One round of a group that is planned in rounds: `trapo`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MicroGroup {

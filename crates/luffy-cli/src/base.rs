@@ -196,13 +196,7 @@ impl Phase<'_> {
                 .map(|i| base_row(codec, &(self.example)(step * self.batch + i)))
                 .collect::<anyhow::Result<_>>()?;
             let n_tokens = rows.iter().map(|row| row.n_learned() as u64).sum();
-            let shape = StepShape {
-                n_rows: self.batch,
-                n_tokens,
-                n_policy_tokens: n_tokens,
-                n_demonstrated: n_tokens,
-                max_response_len: MAX_TOKENS,
-            };
+            let shape = StepShape::supervised(self.batch, n_tokens, MAX_TOKENS);
             let scale = objective.scale(&shape);
             let units: Vec<&[Row]> = rows.chunks(UNIT_ROWS).collect();
             let mut gradients = Gradients::default();

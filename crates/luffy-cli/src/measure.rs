@@ -83,13 +83,7 @@ fn train(
 ) -> anyhow::Result<serde_json::Value> {
     let rows: Vec<Row> = (0..args.rows).map(|i| row(config, args.row_tokens, i as u64)).collect();
     let n_tokens = rows.iter().map(Row::n_learned).sum::<usize>() as u64;
-    let shape = StepShape {
-        n_rows: args.rows as u64,
-        n_tokens,
-        n_policy_tokens: n_tokens,
-        n_demonstrated: n_tokens,
-        max_response_len: args.row_tokens as u32,
-    };
+    let shape = StepShape::supervised(args.rows as u64, n_tokens, args.row_tokens as u32);
     let scale = SupervisedLoss::default().scale(&shape);
     let model = model.with_recompute(args.recompute);
     let first = ReplicaLearner::new(model, &device(), AdamWSettings::default());

@@ -74,9 +74,25 @@ pub struct Trajectory {
 }
 
 impl Trajectory {
+    /// Tokens whose origin is of a kind.
+    pub fn n_tokens_of(&self, is_of_kind: impl Fn(&Origin) -> bool) -> u64 {
+        let spans = self.spans.iter().filter(|span| is_of_kind(&span.origin));
+        spans.map(|span| u64::from(span.len)).sum()
+    }
+
+    /// Tokens that are learned from.
+    pub fn n_learned(&self) -> u64 {
+        self.n_tokens_of(|origin| !matches!(origin, Origin::Context))
+    }
+
+    /// Demonstrated tokens.
+    pub fn n_demonstrated(&self) -> u64 {
+        self.n_tokens_of(|origin| matches!(origin, Origin::Demonstrated(_)))
+    }
+
     /// Whether any token comes from a demonstration: the field's word for such a row is off-policy.
     pub fn is_demonstrated(&self) -> bool {
-        self.spans.iter().any(|span| matches!(span.origin, Origin::Demonstrated(_)) && span.len > 0)
+        self.n_demonstrated() > 0
     }
 }
 

@@ -134,7 +134,9 @@ impl StepReport {
                 self.set(name, value);
             }
         }
-        let n_generated: u64 = rows().map(|(_, t, _)| n_sampled(t)).sum();
+        let n_generated: u64 = rows()
+            .map(|(_, t, _)| t.n_tokens_of(|origin| matches!(origin, Origin::Sampled { .. })))
+            .sum();
         self.set("perf/tokens_generated", n_generated as f64);
     }
 }
@@ -151,17 +153,7 @@ fn levels(groups: &[GradedGroup]) -> Vec<String> {
     levels
 }
 
-/// Tokens of a trajectory that the policy drew in this step.
-fn n_sampled(trajectory: &Trajectory) -> u64 {
-    let sampled =
-        trajectory.spans.iter().filter(|span| matches!(span.origin, Origin::Sampled { .. }));
-    sampled.map(|span| u64::from(span.len)).sum()
-}
-
 /// The share of a trajectory's tokens that comes from a demonstration.
 fn given_share(trajectory: &Trajectory) -> f64 {
-    let spans = trajectory.spans.iter();
-    let given = spans.filter(|span| matches!(span.origin, Origin::Demonstrated(_)));
-    let n_given: u32 = given.map(|span| span.len).sum();
-    f64::from(n_given) / trajectory.tokens.len().max(1) as f64
+    trajectory.n_demonstrated() as f64 / trajectory.tokens.len().max(1) as f64
 }

@@ -205,13 +205,7 @@ fn steps(case: &Case, model: CausalLm, device: &Device, tally: &mut Tally) -> an
     let expected = &case.expected.train_steps;
     let rows = [row(&expected.ids[..1], &expected.ids[1..])];
     let n_tokens = rows[0].response.len() as u64;
-    let shape = StepShape {
-        n_rows: 1,
-        n_tokens,
-        n_policy_tokens: n_tokens,
-        n_demonstrated: n_tokens,
-        max_response_len: n_tokens as u32,
-    };
+    let shape = StepShape::supervised(1, n_tokens, n_tokens as u32);
     let scale = SupervisedLoss::default().scale(&shape);
     for recompute in [false, true] {
         let model = model.clone().with_recompute(recompute);

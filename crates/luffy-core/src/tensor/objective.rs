@@ -58,6 +58,19 @@ pub struct StepShape {
     pub max_response_len: u32,
 }
 
+impl StepShape {
+    /// Of rows that are demonstrated from the first token to the last.
+    pub const fn supervised(n_rows: u64, n_tokens: u64, max_response_len: u32) -> Self {
+        Self {
+            n_rows,
+            n_tokens,
+            n_policy_tokens: n_tokens,
+            n_demonstrated: n_tokens,
+            max_response_len,
+        }
+    }
+}
+
 /// What sums over tokens are divided by. Computed once per update, so a loss does not depend on
 /// padding, packing, micro-batches or replicas.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -117,7 +117,7 @@ impl AdvantageEstimator for Advantages {
         let values: Vec<f64> = match self.estimator {
             Estimator::ReinforcePlusPlus => {
                 let rewards: Vec<f64> = groups.iter().flat_map(values::rewards).collect();
-                let n_tokens: Vec<f64> = trajectories().map(n_learned).collect();
+                let n_tokens: Vec<f64> = trajectories().map(|t| t.n_learned() as f64).collect();
                 values::whitened(&rewards, &n_tokens)
             }
             _ => groups.iter().flat_map(|group| self.of_group(group)).collect(),
@@ -170,12 +170,6 @@ impl Advantages {
         }
         runs
     }
-}
-
-/// Tokens of a trajectory that are learned from.
-fn n_learned(trajectory: &Trajectory) -> f64 {
-    let learned = trajectory.spans.iter().filter(|span| !matches!(span.origin, Origin::Context));
-    learned.map(|span| f64::from(span.len)).sum()
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use luffy_core::{
     Update, UpdateRow,
 };
 
+use super::Mix;
 use super::plan::{Members, MicroGroups};
 use super::settings::{EntropyControl, Filter};
-use super::{Mix, n_learned};
-use crate::{Advantages, Likelihood, MixedPolicyLoss, SupervisedLoss, metric};
+use crate::{Advantages, MixedPolicyLoss, SupervisedLoss, metric};
 
 /// How the members of a group come about.
 #[derive(Debug, Clone)]
@@ -199,9 +199,9 @@ impl GroupMethod {
 
     /// Tokens of a trajectory that the policy term can see.
     fn policy_tokens(&self, trajectory: &Trajectory) -> u64 {
-        let n_demonstrated = n_demonstrated(trajectory);
-        let sees_demonstrations = self.objective.learns_demonstrations;
-        n_learned(trajectory) - if sees_demonstrations { 0 } else { n_demonstrated }
+        let n_unseen =
+            if self.objective.learns_demonstrations { 0 } else { trajectory.n_demonstrated() };
+        trajectory.n_learned() - n_unseen
     }
 
     fn update(
@@ -263,14 +263,8 @@ fn supervised_update(kept: &[KeptRow], lr_factor: f64, step: &StepView<'_>) -> U
         })
         .collect();
     let n_tokens = rows.iter().map(|row| row.row.n_learned() as u64).sum();
-    let shape = StepShape {
-        n_rows: rows.len() as u64,
-        n_tokens,
-        n_policy_tokens: n_tokens,
-        n_demonstrated: n_tokens,
-        max_response_len: step.max_response_len,
-    };
-    let objective = Arc::new(SupervisedLoss { shaping: Arc::new(Likelihood) });
+    let shape = StepShape::supervised(rows.len() as u64, n_tokens, step.max_response_len);
+    let objective = Arc::new(SupervisedLoss::default());
     Update { rows, objective, slot: OptimizerSlot(1), lr_factor, shape }
 }
 
@@ -286,12 +280,4 @@ fn n_solved(group: &GradedGroup) -> u32 {
     let solved =
         rows.filter(|(trajectory, reward)| !trajectory.is_demonstrated() && **reward > 0.0);
     solved.count() as u32
-}
-
-/// Demonstrated tokens of a trajectory.
-fn n_demonstrated(trajectory: &Trajectory) -> u64 {
-    let spans = trajectory.spans.iter();
-    let demonstrated =
-        spans.filter(|span| matches!(span.origin, luffy_core::Origin::Demonstrated(_)));
-    demonstrated.map(|span| u64::from(span.len)).sum()
 }

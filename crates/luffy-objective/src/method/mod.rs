@@ -16,7 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use luffy_core::{Method, OptimizerSlot, Origin, Trajectory};
+use luffy_core::{Method, OptimizerSlot, Shaping};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -359,7 +359,7 @@ impl MethodConfig {
             Self::RlWithSftLoss(RlWithSftLossConfig { sft_coefficient, guidance, policy }) => {
                 let method =
                     guided(policy, guidance, policy.objective(ShapingConfig::None.build()));
-                Arc::new(method.with_supervised(ShapingConfig::Likelihood, *sft_coefficient))
+                Arc::new(method.with_supervised(Arc::new(Likelihood), *sft_coefficient))
             }
             Self::SftThenRl(SftThenRlConfig { sft_steps, sft_lr_factor, policy }) => {
                 let first = Supervised {
@@ -373,9 +373,8 @@ impl MethodConfig {
             Self::Srft(SrftConfig { guidance, policy }) => {
                 let mut objective = policy.objective(ShapingConfig::None.build());
                 objective.reshape = Arc::new(SrftSample);
-                let shaping = Arc::new(SrftDemonstration);
-                objective.supervised = Some(SupervisedTerm { shaping, coefficient: 1.0 });
-                let method = guided(policy, guidance, objective);
+                let method = guided(policy, guidance, objective)
+                    .with_supervised(Arc::new(SrftDemonstration), 1.0);
                 Arc::new(GroupMethod { sampled: SampledAdvantage::Sign, ..method })
             }
             Self::Uft(UftConfig { sft_coefficient, prefix, policy }) => {
@@ -388,15 +387,14 @@ impl MethodConfig {
                 };
                 let objective = policy.objective(ShapingConfig::None.build());
                 let method = method(policy, Rollout::Members(members), objective);
-                Arc::new(method.with_supervised(ShapingConfig::Likelihood, *sft_coefficient))
+                Arc::new(method.with_supervised(Arc::new(Likelihood), *sft_coefficient))
             }
             Self::Chord(ChordConfig { mu, shaping, policy }) => {
-                let method = beside(policy).with_supervised(*shaping, 1.0);
+                let method = beside(policy).with_supervised(shaping.build(), 1.0);
                 Arc::new(GroupMethod { mix: Mix::Blend(*mu), ..method })
             }
             Self::Hpt(HptConfig { gate, sft_coefficient, policy }) => {
-                let method =
-                    beside(policy).with_supervised(ShapingConfig::Likelihood, *sft_coefficient);
+                let method = beside(policy).with_supervised(Arc::new(Likelihood), *sft_coefficient);
                 Arc::new(GroupMethod { gate: Some(*gate), ..method })
             }
             Self::Relift(ReliftConfig { sft_batch, sft_lr_factor, policy }) => {
@@ -412,13 +410,10 @@ impl MethodConfig {
                 Arc::new(guided(policy, guidance, policy.objective(Arc::new(RlPlus))))
             }
             Self::Trapo(TrapoConfig { alpha, sft_coefficient, micro_groups, policy }) => {
-                let mut objective = policy.objective(ShapingConfig::None.build());
+                let rounds = Rollout::MicroGroups(MicroGroups(micro_groups.clone()));
+                let method = method(policy, rounds, policy.objective(ShapingConfig::None.build()));
                 let shaping = Arc::new(Trapo { alpha: *alpha });
-                objective.supervised =
-                    Some(SupervisedTerm { shaping, coefficient: *sft_coefficient });
-                let rounds = MicroGroups(micro_groups.clone());
-                let method = method(policy, Rollout::MicroGroups(rounds), objective);
-                Arc::new(GroupMethod { mix: Mix::Sum(*sft_coefficient), ..method })
+                Arc::new(method.with_supervised(shaping, *sft_coefficient))
             }
         }
     }
@@ -429,7 +424,7 @@ fn method(policy: &PolicySettings, rollout: Rollout, objective: MixedPolicyLoss)
         rollout,
         advantages: policy.advantages(),
         sampled: SampledAdvantage::Relative,
-        mix: Mix::Sum(objective.supervised.as_ref().map_or(0.0, |term| term.coefficient)),
+        mix: Mix::Sum(0.0),
         objective,
         entropy: policy.entropy_control,
         filter: policy.filter,
@@ -476,8 +471,8 @@ fn beside(policy: &PolicySettings) -> GroupMethod {
 }
 
 impl GroupMethod {
-    fn with_supervised(mut self, shaping: ShapingConfig, coefficient: f64) -> Self {
-        self.objective.supervised = Some(SupervisedTerm { shaping: shaping.build(), coefficient });
+    fn with_supervised(mut self, shaping: Arc<dyn Shaping>, coefficient: f64) -> Self {
+        self.objective.supervised = Some(SupervisedTerm { shaping, coefficient });
         self.mix = Mix::Sum(coefficient);
         self
     }
@@ -486,10 +481,4 @@ impl GroupMethod {
 fn supervised(config: &SupervisedConfig, only_rewarded: bool) -> Supervised {
     let objective = Arc::new(SupervisedLoss { shaping: config.shaping.build() });
     Supervised { objective, only_rewarded, lr_factor: 1.0 }
-}
-
-/// Tokens of a trajectory that are learned from.
-fn n_learned(trajectory: &Trajectory) -> u64 {
-    let learned = trajectory.spans.iter().filter(|span| !matches!(span.origin, Origin::Context));
-    learned.map(|span| u64::from(span.len)).sum()
 }

@@ -1,7 +1,7 @@
 //! What each method plans, learns from and refuses.
 
 use luffy_core::{
-    Behavior, GradedGroup, MemberPlan, MethodMemory, PlanRequest, Progress, Purpose, Span,
+    Behavior, GradedGroup, MemberPlan, MethodMemory, Origin, PlanRequest, Progress, Purpose, Span,
     StepShape, StepView, StreamKey, TokenRuns, Update,
 };
 

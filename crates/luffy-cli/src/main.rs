@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    luffy_kernels::keep_large_blocks();
     match luffy_cli::commands::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if luffy_cli::stdout::is_closed(&error) => ExitCode::SUCCESS,

@@ -130,7 +130,9 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Int};
+    use burn::tensor::Device;
+
+    use luffy_core::PackedRows;
 
     use super::*;
 
@@ -140,9 +142,7 @@ mod tests {
         let odd = || Tensor::<2>::from_data([[-1.0, f64::NAN, f64::INFINITY, -3.0]], &device);
         let learned = Tensor::<2, Bool>::from_data([[true, false, false, true]], &device);
         let batch = MicroBatch {
-            tokens: Tensor::<2, Int>::zeros([1, 5], &device),
-            response_places: Tensor::<1, Int>::zeros([4], &device),
-            targets: Tensor::<2, Int>::zeros([1, 4], &device),
+            packed: PackedRows::unread([1, 4], &device),
             response_mask: learned.clone(),
             demonstrated: Tensor::<2, Bool>::from_data([[true, true, false, false]], &device),
             behavior_logprobs: odd(),

@@ -11,6 +11,7 @@ use luffy_core::{
     AdamWSettings, Gradients, HostTensor, LearnError, NamedTensor, OptimizerSlot, UpdateReport,
     Weights,
 };
+use luffy_kernels::{AdamWRule, adamw_step, sum_of_squares};
 
 /// First and second moments of one parameter. Clones share: replicas copy only what they step.
 #[derive(Debug, Clone)]
@@ -65,14 +66,14 @@ impl AdamW {
         let squares: Vec<f64> = if self.on_device {
             squares_on_device(gradients)
         } else {
-            gradients.0.values().map(squares_on_host).collect()
+            gradients.0.values().map(sum_of_squares).collect()
         };
         let grad_norm = norm(gradients, &squares)?;
         // The constant is the one of torch's clip_grad_norm_.
         let clip = (self.settings.max_grad_norm / (grad_norm + 1e-6)).min(1.0);
         let steps = self.steps.entry(slot.0).or_insert(0);
         *steps += 1;
-        let rule = Rule::new(&self.settings, lr, *steps, clip);
+        let rule = rule(&self.settings, lr, *steps, clip);
         let mut updated = weights.clone();
         for (name, gradient) in &gradients.0 {
             let NamedTensor { shape, values } = &weights.0[name];
@@ -81,7 +82,7 @@ impl AdamW {
             let (values, moments) = if self.on_device {
                 on_device(&rule, values.clone(), gradient.clone(), moments)
             } else {
-                on_host(&rule, values, &floats(gradient.clone()), moments)
+                on_host(&rule, values, gradient, moments)
             };
             self.moments.insert(key, moments);
             updated.0.insert(name.clone(), NamedTensor { shape: shape.clone(), values });
@@ -179,11 +180,6 @@ fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values, [n]), device)
 }
 
-/// The sum of squares of one gradient.
-fn squares_on_host(gradient: &Tensor<1>) -> f64 {
-    floats(gradient.clone()).iter().map(|g| f64::from(*g) * f64::from(*g)).sum()
-}
-
 /// Sums of squares in name order, with one transfer.
 fn squares_on_device(gradients: &Gradients) -> Vec<f64> {
     if gradients.0.is_empty() {
@@ -205,26 +201,26 @@ fn norm(gradients: &Gradients, squares: &[f64]) -> Result<f64, LearnError> {
 
 /// One loop over the values of a parameter.
 fn on_host(
-    rule: &Rule,
+    rule: &AdamWRule,
     weight: &Tensor<1>,
-    gradient: &[f32],
+    gradient: &Tensor<1>,
     moments: Option<Moments>,
 ) -> (Tensor<1>, Moments) {
-    let device = weight.device();
-    let mut values = floats(weight.clone());
-    let n = values.len();
-    let (mut exp_avg, mut exp_avg_sq) = moments
-        .map_or_else(|| (Arc::new(vec![0.0; n]), Arc::new(vec![0.0; n])), |known| known.to_host());
+    let [n] = weight.dims();
+    let (mut exp_avg, mut exp_avg_sq) = match moments {
+        None => (Arc::new(vec![0.0; n]), Arc::new(vec![0.0; n])),
+        // By value: a second handle would make the loop below copy both.
+        Some(Moments::Host { exp_avg, exp_avg_sq }) => (exp_avg, exp_avg_sq),
+        Some(known) => known.to_host(),
+    };
     let (m, v) = (Arc::make_mut(&mut exp_avg), Arc::make_mut(&mut exp_avg_sq));
-    for (((w, g), m), v) in values.iter_mut().zip(gradient).zip(m).zip(v) {
-        rule.apply(w, *g, m, v);
-    }
-    (upload(values, &device), Moments::Host { exp_avg, exp_avg_sq })
+    let values = adamw_step(rule, weight, gradient, m, v);
+    (values, Moments::Host { exp_avg, exp_avg_sq })
 }
 
 /// The same by tensor operations.
 fn on_device(
-    rule: &Rule,
+    rule: &AdamWRule,
     weight: Tensor<1>,
     gradient: Tensor<1>,
     moments: Option<Moments>,
@@ -245,47 +241,18 @@ fn on_device(
     (weight, Moments::Device(Box::new([m, v])))
 }
 
-/// The numbers that are the same for every element of a step.
-#[derive(Debug, Clone, Copy)]
-struct Rule {
-    clip: f32,
-    /// `1 - beta1`, rounded once: in f32, `1 - 0.9999` is off by 2e-4.
-    beta1_rest: f32,
-    beta2: f32,
-    /// `1 - beta2`.
-    beta2_rest: f32,
-    decay: f32,
-    step_size: f32,
-    root_correction: f32,
-    epsilon: f32,
-}
-
-impl Rule {
-    fn new(settings: &AdamWSettings, lr: f64, steps: u64, clip: f64) -> Self {
-        let correction = |beta: f64| 1.0 - beta.powf(steps as f64);
-        Self {
-            clip: clip as f32,
-            beta1_rest: (1.0 - settings.beta1) as f32,
-            beta2: settings.beta2 as f32,
-            beta2_rest: (1.0 - settings.beta2) as f32,
-            decay: (1.0 - lr * settings.weight_decay) as f32,
-            step_size: (lr / correction(settings.beta1)) as f32,
-            root_correction: correction(settings.beta2).sqrt() as f32,
-            epsilon: settings.epsilon as f32,
-        }
-    }
-
-    /// `m += (1 - beta1) (g - m)`, `v = beta2 v + (1 - beta2) g^2`,
-    /// `w = (1 - lr * decay) w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)`.
-    ///
-    /// # Reference
-    /// "Decoupled Weight Decay Regularization", <https://arxiv.org/abs/1711.05101>.
-    fn apply(&self, weight: &mut f32, gradient: f32, m: &mut f32, v: &mut f32) {
-        let g = gradient * self.clip;
-        *m += (g - *m) * self.beta1_rest;
-        *v = *v * self.beta2 + g * g * self.beta2_rest;
-        let denominator = v.sqrt() / self.root_correction + self.epsilon;
-        *weight = *weight * self.decay - self.step_size * *m / denominator;
+/// The numbers of step `steps`, counted from 1.
+fn rule(settings: &AdamWSettings, lr: f64, steps: u64, clip: f64) -> AdamWRule {
+    let correction = |beta: f64| 1.0 - beta.powf(steps as f64);
+    AdamWRule {
+        clip: clip as f32,
+        beta1_rest: (1.0 - settings.beta1) as f32,
+        beta2: settings.beta2 as f32,
+        beta2_rest: (1.0 - settings.beta2) as f32,
+        decay: (1.0 - lr * settings.weight_decay) as f32,
+        step_size: (lr / correction(settings.beta1)) as f32,
+        root_correction: correction(settings.beta2).sqrt() as f32,
+        epsilon: settings.epsilon as f32,
     }
 }
 

@@ -25,9 +25,10 @@ impl Bigram {
 
 impl Policy for Bigram {
     fn score(&self, batch: &MicroBatch) -> TokenStats {
-        let [b, s] = batch.tokens.dims();
-        let before = batch.tokens.clone().reshape([b * s]).select(0, batch.response_places.clone());
-        stats(self.table.val().select(0, before), batch.targets.clone())
+        let rows = &batch.packed;
+        let before = rows.tokens.clone().select(0, rows.response_places.clone());
+        let (logprobs, entropy) = stats(self.table.val().select(0, before), rows.targets.clone());
+        TokenStats { logprobs: rows.to_table(logprobs), entropy: rows.to_table(entropy) }
     }
 }
 
@@ -70,7 +71,9 @@ impl Decoder for Bigram {
         self.table.val().select(0, tokens)
     }
 
-    fn reorder(&self, (): &mut (), _rows: &[u32]) {}
+    fn select(&self, (): &mut (), _rows: &[u32]) {}
+
+    fn append(&self, (): &mut (), (): ()) {}
 
     fn context_len(&self) -> usize {
         usize::MAX

@@ -1,34 +1,43 @@
 //! Generation token by token on a plain device.
 
-use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use luffy_core::{Decoder, SampleError, Weights};
+use luffy_core::{Decoder, Packing, SampleError, Weights};
+use luffy_kernels::{Attended, KvCache, PackedMatrix, attention, is_same_buffer, matmul};
 
 use crate::CausalLm;
-use crate::attention::{Attended, LayerCache};
+use crate::layer::Attend;
 use crate::named::load_named;
 
-/// A policy that decodes. Holds a plain copy of the weights that shares their buffers, and for a tied head
-/// a row-major copy of it, since burn reads a transposed matrix slowly for small batches.
+/// A policy that decodes. Holds a plain copy of the weights that shares their buffers, and on the CPU a second
+/// one laid out for products with few rows ([`PackedMatrix`]), which its clones share: make one decoder and
+/// clone it, and new weights are laid out once for all.
 #[derive(Debug, Clone)]
 pub struct LmDecoder {
     model: CausalLm,
-    tied_head: Option<Tensor<2>>,
+    /// Laid out for decoding, where the device is the CPU.
+    head: Option<PackedMatrix>,
+    shared: Arc<Mutex<Option<Published>>>,
     device: Device,
 }
 
-/// Keys and values of the sequences in flight. Prompts of different lengths are padded on the right, so
-/// that a row has a gap between its prompt and what was appended: positions count without it, and no query
-/// sees it.
+/// The last weights that one of the clones was given, and the model made of them.
 #[derive(Debug, Clone)]
-pub struct KvCache {
-    layers: Vec<LayerCache>,
-    /// Places of the padding, by row.
-    gaps: Vec<Range<usize>>,
-    /// Tokens in the cache, padding included.
-    len: usize,
+struct Published {
+    weights: Weights,
+    model: CausalLm,
+    head: Option<PackedMatrix>,
+}
+
+/// Whether two sets of weights are the same buffers.
+fn are_same(a: &Weights, b: &Weights) -> bool {
+    a.0.len() == b.0.len()
+        && a.0
+            .iter()
+            .zip(&b.0)
+            .all(|((name, a), (other, b))| name == other && is_same_buffer(&a.values, &b.values))
 }
 
 impl LmDecoder {
@@ -36,24 +45,24 @@ impl LmDecoder {
     pub fn new(model: CausalLm) -> Self {
         let model = model.valid();
         let device = model.model.embed_tokens.weight.val().device();
-        let mut decoder = Self { model, tied_head: None, device };
-        decoder.copy_head();
+        let mut decoder = Self { model, head: None, shared: Arc::default(), device };
+        decoder.pack();
         decoder
     }
 
-    fn copy_head(&mut self) {
-        let model = &self.model;
-        self.tied_head = model.lm_head.is_none().then(|| {
-            let head = model.head_matrix();
-            let [d, v] = head.dims();
-            // Through a flat view, so that the copy is contiguous.
-            head.reshape([d * v]).reshape([d, v])
-        });
+    fn pack(&mut self) {
+        for layer in &mut self.model.model.layers {
+            layer.pack();
+        }
+        self.head = PackedMatrix::new(&self.model.head_matrix());
     }
 
-    fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let head = self.tied_head.clone().unwrap_or_else(|| self.model.head_matrix());
-        self.model.norm(hidden).matmul(head)
+    fn logits(&self, hidden: &Tensor<2>) -> Tensor<2> {
+        let normed = self.model.norm(hidden);
+        match &self.head {
+            Some(head) => head.product(&normed, None, None),
+            None => matmul(&normed, &self.model.head_matrix()),
+        }
     }
 
     fn ints(&self, values: Vec<i64>) -> Tensor<1, Int> {
@@ -70,55 +79,42 @@ impl Decoder for LmDecoder {
             prompts.iter().all(|prompt| !prompt.is_empty()) && !prompts.is_empty(),
             "nothing predicts the first token of an empty prompt"
         );
-        let r = prompts.len();
-        let s = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
-        let mut tokens = vec![0; r * s];
-        for (row, prompt) in tokens.chunks_mut(s).zip(prompts) {
-            for (place, token) in row.iter_mut().zip(*prompt) {
-                *place = i64::from(*token);
-            }
-        }
-        let tokens = self.ints(tokens).reshape([r, s]);
-        let positions = Tensor::<1, Int>::arange(0..s as i64, &self.device).reshape([1, s]);
-        let rotation = self.model.rotation(positions);
-        let attended = Attended::causal(s, self.model.heads, &self.device);
-        let mut layers = vec![LayerCache::default(); self.model.n_layers()];
-        let hidden = self.model.hidden(tokens, &rotation, &attended, Some(&mut layers));
-        let ends = prompts.iter().enumerate().map(|(i, prompt)| (i * s + prompt.len() - 1) as i64);
-        let last = self.ints(ends.collect());
-        let logits = self.logits(hidden.select(0, last));
+        let mut packing = Packing::default();
+        let ends: Vec<i64> =
+            prompts.iter().map(|prompt| packing.push(prompt.len(), None).end as i64 - 1).collect();
+        let tokens =
+            prompts.iter().copied().flatten().map(|token| i64::from(*token)).collect::<Vec<_>>();
+        let rotation = self.model.rotation(&packing.positions());
+        let heads = self.model.heads;
+        let attend = |_, Attend { q, k, v }: &Attend| attention(q, k, v, heads, &packing);
+        let mut layers = Vec::with_capacity(self.model.model.layers.len());
+        let hidden = self.model.hidden(self.ints(tokens), &rotation, attend, |kept| {
+            layers.push((kept.attend.k, kept.attend.v));
+        });
+        let logits = self.logits(&hidden.select(0, self.ints(ends)));
         assert!(!logits.is_autodiff(), "decoding runs without a graph");
-        let gaps = prompts.iter().map(|prompt| prompt.len()..s).collect();
-        (logits, KvCache { layers, gaps, len: s })
+        (logits, KvCache::prefilled(layers, heads, &packing))
     }
 
     fn step(&self, tokens: Tensor<1, Int>, cache: &mut KvCache) -> Tensor<2> {
-        let [r] = tokens.dims();
-        let ragged = cache.gaps.iter().any(|gap| !gap.is_empty());
-        let positions = if ragged {
-            let at = cache.gaps.iter().map(|gap| (cache.len - gap.len()) as i64).collect();
-            self.ints(at).reshape([r, 1])
-        } else {
-            self.ints(vec![cache.len as i64]).reshape([1, 1])
-        };
-        cache.len += 1;
-        let attended = if ragged {
-            Attended::except(cache.len, &cache.gaps, &self.device)
-        } else {
-            Attended::All
-        };
-        let rotation = self.model.rotation(positions);
-        let tokens = tokens.reshape([r, 1]);
-        let hidden = self.model.hidden(tokens, &rotation, &attended, Some(&mut cache.layers));
-        self.logits(hidden)
+        let rotation = self.model.rotation(&cache.positions());
+        let attend =
+            |layer, Attend { q, k, v }: &Attend| Attended::from(cache.attend(layer, q, k, v));
+        let hidden = self.model.hidden(tokens, &rotation, attend, drop);
+        cache.advance();
+        self.logits(&hidden)
     }
 
-    fn reorder(&self, cache: &mut KvCache, rows: &[u32]) {
-        let index = self.ints(rows.iter().map(|row| i64::from(*row)).collect());
-        for layer in &mut cache.layers {
-            layer.select(&index);
-        }
-        cache.gaps = rows.iter().map(|row| cache.gaps[*row as usize].clone()).collect();
+    fn select(&self, cache: &mut KvCache, rows: &[u32]) {
+        cache.select(rows);
+    }
+
+    fn is_select_cheap(&self) -> bool {
+        self.head.is_some()
+    }
+
+    fn append(&self, cache: &mut KvCache, other: KvCache) {
+        cache.append(other);
     }
 
     fn context_len(&self) -> usize {
@@ -126,10 +122,19 @@ impl Decoder for LmDecoder {
     }
 
     fn publish(&mut self, weights: &Weights) -> Result<(), SampleError> {
-        let model = load_named(self.model.clone(), weights)
+        let shared = Arc::clone(&self.shared);
+        let mut last = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = last.as_ref().filter(|known| are_same(&known.weights, weights)) {
+            (self.model, self.head) = (known.model.clone(), known.head.clone());
+            return Ok(());
+        }
+        // The old copy goes before the new one is made.
+        *last = None;
+        self.model = load_named(self.model.clone(), weights)
             .map_err(|error| SampleError::Weights(error.to_string()))?;
-        self.model = model;
-        self.copy_head();
+        self.pack();
+        let (model, head) = (self.model.clone(), self.head.clone());
+        *last = Some(Published { weights: weights.clone(), model, head });
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use luffy_core::{
     AdamWSettings, Cotangents, Differentiable, Gradients, LearnError, Learner, LearnerState,
     LossOutput, Metrics, MicroBatch, Objective, OptimizerSlot, Row, Scale, TokenStats,
-    UpdateReport, Weights,
+    UpdateReport, Weights, micro_batches,
 };
 
 use crate::adamw::AdamW;
@@ -47,8 +47,8 @@ impl<M: Module + Differentiable> ReplicaLearner<M> {
         }
     }
 
-    /// Cuts units into micro-batches of at most this many tokens, padding included; a longer row is one by
-    /// itself. Less memory, the same loss. Part of what a run computes, since the order of sums depends on
+    /// Cuts units into micro-batches of at most this many tokens, a shared prompt counted once; a longer row
+    /// is one by itself. Less memory, the same loss. Part of what a run computes, since the order of sums depends on
     /// it.
     ///
     /// # Panics
@@ -174,24 +174,6 @@ impl<M: Module + Differentiable> Learner for ReplicaLearner<M> {
     }
 }
 
-/// Rows in order, as many at a time as fit with their padding.
-fn micro_batches<'a>(rows: &'a [&'a Row], max_tokens: usize) -> Vec<&'a [&'a Row]> {
-    let mut batches = Vec::new();
-    let (mut start, mut longest) = (0, 0);
-    for (i, row) in rows.iter().enumerate() {
-        let len = row.prompt.len() + row.response.len();
-        if i > start && longest.max(len).saturating_mul(i - start + 1) > max_tokens {
-            batches.push(&rows[start..i]);
-            (start, longest) = (i, 0);
-        }
-        longest = longest.max(len);
-    }
-    if start < rows.len() {
-        batches.push(&rows[start..]);
-    }
-    batches
-}
-
 /// The error of a loss that is not finite: names the first parameter that it reached, or the loss itself.
 fn diverged(gradients: Option<&Gradients>) -> LearnError {
     let reached = gradients.and_then(|gradients| {
@@ -202,41 +184,4 @@ fn diverged(gradients: Option<&Gradients>) -> LearnError {
     });
     let parameter = reached.map_or_else(|| "loss".to_owned(), |(name, _)| name.clone());
     LearnError::NotFinite { parameter }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(len: usize) -> Row {
-        Row {
-            prompt: vec![0].into(),
-            response: vec![0; len - 1],
-            mask: vec![true; len - 1],
-            demonstrated: vec![false; len - 1],
-            behavior_logprobs: vec![0.0; len - 1],
-            advantages: vec![0.0; len - 1],
-            reference_logprobs: vec![],
-        }
-    }
-
-    fn cut(lens: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
-        let rows: Vec<Row> = lens.iter().map(|len| row(*len)).collect();
-        let rows: Vec<&Row> = rows.iter().collect();
-        micro_batches(&rows, max_tokens)
-            .iter()
-            .map(|batch| batch.iter().map(|row| row.response.len() + 1).collect())
-            .collect()
-    }
-
-    #[test]
-    fn micro_batches_hold_what_fits_with_its_padding() {
-        assert_eq!(cut(&[4, 4, 4], 12), [vec![4, 4, 4]]);
-        assert_eq!(cut(&[4, 4, 4], 11), [vec![4, 4], vec![4]]);
-        // Two rows of 2 would fit beside one of 4 only without padding.
-        assert_eq!(cut(&[2, 2, 4], 9), [vec![2, 2], vec![4]]);
-        assert_eq!(cut(&[9, 2, 2], 4), [vec![9], vec![2, 2]]);
-        assert_eq!(cut(&[3], usize::MAX), [vec![3]]);
-        assert!(cut(&[], 5).is_empty());
-    }
 }

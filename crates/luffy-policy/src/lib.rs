@@ -14,7 +14,6 @@
 #![allow(clippy::cast_possible_wrap, reason = "token ids and positions are far below 2^63")]
 
 mod adamw;
-mod attention;
 mod bigram;
 mod config;
 mod decode;
@@ -22,16 +21,16 @@ mod error;
 mod files;
 mod head;
 mod init;
+mod layer;
 mod learner;
 mod model;
 mod named;
-mod rope;
 mod score;
 mod trace;
 
 pub use bigram::Bigram;
 pub use config::{Biases, Family, FrequencyRounding, ModelConfig, RopeConfig, RopeScaling};
-pub use decode::{KvCache, LmDecoder};
+pub use decode::LmDecoder;
 pub use error::PolicyError;
 pub use files::{
     FileDtype, SaveOptions, convert_pretrained, copy_side_files, load_model, load_pretrained,

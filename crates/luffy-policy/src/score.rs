@@ -3,43 +3,30 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use luffy_core::{MicroBatch, Policy, TokenStats};
+use luffy_kernels::{attention, token_scores};
 
 use crate::CausalLm;
-use crate::attention::Attended;
-use crate::head::{Head, log_softmax, read};
+use crate::head::Head;
+use crate::layer::Attend;
 use crate::named::plain;
-use crate::rope::Rotation;
-
-/// What every layer reads beside the hidden states.
-pub(crate) struct Context {
-    pub(crate) rows: usize,
-    pub(crate) rotation: Rotation,
-    pub(crate) attended: Attended,
-}
 
 impl CausalLm {
-    /// Positions and mask of a batch.
-    pub(crate) fn context(&self, batch: &MicroBatch) -> Context {
-        let [rows, s] = batch.tokens.dims();
-        let device = batch.tokens.device();
-        let positions = Tensor::<1, Int>::arange(0..s as i64, &device).reshape([1, s]);
-        Context {
-            rows,
-            rotation: self.rotation(positions),
-            attended: Attended::causal(s, self.heads, &device),
+    /// The head, off the graph.
+    pub(crate) fn head(&self) -> Head {
+        Head {
+            matrix: plain(self.head_matrix()),
+            is_tied: self.lm_head.is_none(),
+            temperature: self.temperature,
         }
     }
 
-    /// The head, off the graph.
-    pub(crate) fn head(&self) -> Head {
-        Head { matrix: plain(self.head_matrix()), temperature: self.temperature }
-    }
-
-    /// Normed hidden states that predict the response tokens of a batch, `[B * T, d]`.
-    pub(crate) fn predicting(&self, batch: &MicroBatch) -> Tensor<2> {
-        let Context { rotation, attended, .. } = self.context(batch);
-        let hidden = self.hidden(batch.tokens.clone(), &rotation, &attended, None);
-        self.norm(hidden.select(0, batch.response_places.clone()))
+    /// Normed hidden states that predict the response tokens of a batch, `[M, d]`.
+    fn predicting(&self, batch: &MicroBatch) -> Tensor<2> {
+        let rows = &batch.packed;
+        let rotation = self.rotation(&rows.packing.positions());
+        let attend = |_, Attend { q, k, v }: &Attend| attention(q, k, v, self.heads, &rows.packing);
+        let hidden = self.hidden(rows.tokens.clone(), &rotation, attend, drop);
+        self.norm(&hidden.select(0, rows.response_places.clone()))
     }
 }
 
@@ -47,11 +34,16 @@ impl Policy for CausalLm {
     /// On a plain device no tensor of `[tokens, vocabulary]` stands whole; on an autodiff device the scores
     /// carry the graph, with the logits in it. [`luffy_core::Differentiable`] trains without them.
     fn score(&self, batch: &MicroBatch) -> TokenStats {
-        if self.model.embed_tokens.weight.val().is_autodiff() {
-            let head = Head { matrix: self.head_matrix(), temperature: self.temperature };
-            return stats(head.logits(self.predicting(batch)), batch.targets.clone());
-        }
-        self.head().score(&self.predicting(batch), batch).0
+        let rows = &batch.packed;
+        let hidden = self.predicting(batch);
+        let (logprobs, entropy) = if hidden.is_autodiff() {
+            let logits = hidden.matmul(self.head_matrix()) / self.temperature;
+            stats(logits, rows.targets.clone())
+        } else {
+            let scores = self.head().score(&hidden, &rows.targets).scores;
+            (scores.logprobs, scores.entropy)
+        };
+        TokenStats { logprobs: rows.to_table(logprobs), entropy: rows.to_table(entropy) }
     }
 }
 
@@ -73,34 +65,35 @@ impl Policy for CausalLm {
 pub fn token_statistics(logits: Tensor<3>, targets: Tensor<2, Int>) -> TokenStats {
     let [b, t, v] = logits.dims();
     assert_eq!(targets.dims(), [b, t], "one token for each distribution");
-    let logits = logits.reshape([b * t, v]);
-    if logits.is_autodiff() {
-        return stats(logits, targets);
-    }
-    let (logprobs, entropy) = read(&log_softmax(logits), targets.reshape([b * t]));
+    let (logits, targets) = (logits.reshape([b * t, v]), targets.reshape([b * t]));
+    let (logprobs, entropy) = if logits.is_autodiff() {
+        stats(logits, targets)
+    } else {
+        let scores = token_scores(&logits, &targets);
+        (scores.logprobs, scores.entropy)
+    };
     TokenStats { logprobs: logprobs.reshape([b, t]), entropy: entropy.reshape([b, t]) }
 }
 
-/// From the logits `[B * T, V]` that predict the response tokens `[B, T]`, with their graph.
+/// From the logits `[M, V]` that predict tokens `[M]`, with their graph.
 ///
 /// `logprob = logit - lse`, `entropy = lse - sum(p * logit)`, with the maximum taken out of the graph.
-pub(crate) fn stats(logits: Tensor<2>, targets: Tensor<2, Int>) -> TokenStats {
-    let [b, t] = targets.dims();
+pub(crate) fn stats(logits: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
+    let [m, _] = logits.dims();
     let max = logits.clone().detach().max_dim(1);
     let shifted = logits - max;
     let exp = shifted.clone().exp();
     let sum = exp.clone().sum_dim(1);
     let lse = sum.clone().log();
-    let chosen = shifted.clone().gather(1, targets.reshape([b * t, 1]));
+    let chosen = shifted.clone().gather(1, targets.reshape([m, 1]));
     let entropy = lse.clone() - (exp * shifted).sum_dim(1) / sum;
-    TokenStats { logprobs: (chosen - lse).reshape([b, t]), entropy: entropy.reshape([b, t]) }
+    ((chosen - lse).reshape([m]), entropy.reshape([m]))
 }
 
 /// The module off the graph, sharing buffers.
 pub(crate) fn off_graph(model: &CausalLm) -> CausalLm {
     if model.model.embed_tokens.weight.val().is_autodiff() { model.valid() } else { model.clone() }
 }
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::{DType, Device, TensorData};

@@ -1,25 +1,33 @@
 //! The way back through the model: from cotangents of log-probs and entropies to gradients by name.
 //!
-//! burn has no segment checkpoint. A segment run without a graph, from an input that was kept, and run
-//! again from a leaf when its output's cotangent is known, is one: `sum(output * cotangent)` goes backward.
+//! No graph is built: each layer has its way back in closed form (`layer.rs`), from what its forward pass kept.
+//! With recomputation a layer keeps its input alone and runs a second time.
 
-use burn::module::Module;
 use burn::tensor::{Int, Tensor};
-use luffy_core::{Cotangents, Differentiable, Gradients, MicroBatch, TokenStats};
+use luffy_core::{Cotangents, Differentiable, Gradients, MicroBatch, Packing, TokenStats};
+use luffy_kernels::{
+    Attended, HeadShape, Rotation, add_rows, attention, attention_backward, rms_norm_backward,
+};
 
 use crate::CausalLm;
-use crate::named::{gradients_into, plain};
-use crate::score::{Context, off_graph};
+use crate::head::{Pulled, Scored};
+use crate::layer::{Attend, Found, Kept};
+use crate::named::plain;
+use crate::score::off_graph;
 
 /// What a [`CausalLm`] keeps of a scored batch.
 pub struct Tape {
-    trunk: Trunk,
-    /// Normed hidden states that predict the response tokens, off the graph, `[N, d]`.
-    hidden: Tensor<2>,
-    /// The response tokens, `[N]`.
-    targets: Tensor<1, Int>,
-    /// `log_softmax` of all tokens, where it is small.
-    kept: Option<Tensor<2>>,
+    model: CausalLm,
+    tokens: Tensor<1, Int>,
+    places: Tensor<1, Int>,
+    sequence: Sequence,
+    layers: Vec<Step>,
+    /// Hidden states that predict the response tokens, before the last norm and behind it, `[M, d]`.
+    last: Tensor<2>,
+    normed: Tensor<2>,
+    scored: Scored,
+    /// From `[B, T]` to `[M]`.
+    cells: Tensor<1, Int>,
 }
 
 impl std::fmt::Debug for Tape {
@@ -28,21 +36,29 @@ impl std::fmt::Debug for Tape {
     }
 }
 
-/// How the hidden states came about.
-enum Trunk {
-    /// With the graph of all layers.
-    Graph(Box<Tensor<2>>),
-    /// Layer by layer, to be run again.
-    Segments(Box<Segments>),
+/// What is kept of a layer.
+enum Step {
+    Whole(Box<Kept>),
+    /// Its input, to run it again from.
+    Input(Box<Tensor<2>>),
 }
 
-/// What it takes to run the layers again.
-struct Segments {
-    context: Context,
-    tokens: Tensor<1, Int>,
-    places: Tensor<1, Int>,
-    /// The input of each layer, and the output of the last, `[B * S, d]`.
-    inputs: Vec<Tensor<2>>,
+/// Which tokens see each other, and where they stand.
+struct Sequence {
+    packing: Packing,
+    rotation: Rotation,
+    heads: HeadShape,
+}
+
+impl Sequence {
+    fn attend(&self, Attend { q, k, v }: &Attend) -> Attended {
+        attention(q, k, v, self.heads, &self.packing)
+    }
+
+    fn back(&self, seen: &Attend, attended: &Attended, d_out: &Tensor<2>) -> [Tensor<2>; 3] {
+        let Attend { q, k, v } = seen;
+        attention_backward(q, k, v, attended, d_out, self.heads, &self.packing)
+    }
 }
 
 const EMBEDDINGS: &str = "model.embed_tokens.weight";
@@ -51,99 +67,89 @@ impl Differentiable for CausalLm {
     type Tape = Tape;
 
     fn trace(&self, batch: &MicroBatch) -> (TokenStats, Tape) {
-        let [b, t] = batch.targets.dims();
-        let targets = batch.targets.clone().reshape([b * t]);
-        let (trunk, hidden) = if self.recompute {
-            self.run_segments(batch)
-        } else {
-            let hidden = self.predicting(batch);
-            (Trunk::Graph(Box::new(hidden.clone())), plain(hidden))
+        let model = off_graph(self);
+        let rows = &batch.packed;
+        let rotation = model.rotation(&rows.packing.positions());
+        let sequence = Sequence { packing: rows.packing.clone(), rotation, heads: model.heads };
+        let mut x = model.embed(rows.tokens.clone());
+        let mut layers = Vec::with_capacity(model.model.layers.len());
+        for layer in &model.model.layers {
+            let input = model.recompute.then(|| x.clone());
+            let (next, kept) = layer.run(x, &sequence.rotation, |seen| sequence.attend(seen));
+            layers.push(match input {
+                Some(input) => Step::Input(Box::new(input)),
+                None => Step::Whole(Box::new(kept)),
+            });
+            x = next;
+        }
+        let last = x.select(0, rows.response_places.clone());
+        let normed = model.norm(&last);
+        let scored = model.head().score(&normed, &rows.targets);
+        let stats = TokenStats {
+            logprobs: rows.to_table(scored.scores.logprobs.clone()),
+            entropy: rows.to_table(scored.scores.entropy.clone()),
         };
-        let (stats, kept) = self.head().score(&hidden, batch);
-        (stats, Tape { trunk, hidden, targets, kept })
+        let tape = Tape {
+            model,
+            tokens: rows.tokens.clone(),
+            places: rows.response_places.clone(),
+            sequence,
+            layers,
+            last,
+            normed,
+            scored,
+            cells: rows.cells.clone(),
+        };
+        (stats, tape)
     }
 
     fn pull_back(&self, tape: Tape, cotangents: &Cotangents) -> Gradients {
-        let Tape { trunk, hidden, targets, kept } = tape;
-        let flat = |cotangent: &Option<Tensor<2>>| {
-            let cotangent = cotangent.clone()?;
+        let Tape { model, tokens, places, sequence, layers, last, normed, scored, cells } = tape;
+        let column = |cotangent: &Option<Tensor<2>>| {
+            let cotangent = plain(cotangent.clone()?);
             let [b, t] = cotangent.dims();
-            Some(plain(cotangent).reshape([b * t]))
+            Some(cotangent.reshape([b * t]).select(0, cells.clone()))
         };
-        let (a, b) = (flat(&cotangents.logprobs), flat(&cotangents.entropy));
-        if a.is_none() && b.is_none() {
-            return Gradients::default();
-        }
-        let pulled = self.head().pull_back(&hidden, &targets, kept, a, b);
-        drop(hidden);
-        let mut gradients = match trunk {
-            Trunk::Graph(output) => back(self, "", *output, &pulled.hidden, None).0,
-            Trunk::Segments(segments) => self.back_through_segments(*segments, pulled.hidden),
-        };
-        let (name, matrix) = match &self.lm_head {
-            Some(_) => ("lm_head.weight", pulled.matrix),
-            None => (EMBEDDINGS, pulled.matrix.transpose()),
-        };
-        let [rows, columns] = matrix.dims();
-        let matrix = matrix.reshape([rows * columns]);
-        gradients.accumulate(Gradients([(name.to_owned(), matrix)].into()));
-        gradients
-    }
-}
-
-impl CausalLm {
-    /// Runs all layers without a graph and keeps their inputs.
-    fn run_segments(&self, batch: &MicroBatch) -> (Trunk, Tensor<2>) {
-        let model = off_graph(self);
-        let context = model.context(batch);
-        let [b, s] = batch.tokens.dims();
-        let tokens = batch.tokens.clone().reshape([b * s]);
-        let places = batch.response_places.clone();
-        let mut inputs = vec![model.embed(tokens.clone())];
-        for layer in &model.model.layers {
-            let x = inputs[inputs.len() - 1].clone();
-            inputs.push(layer.forward(x, b, &context.rotation, &context.attended, None));
-        }
-        let hidden = model.norm(inputs[inputs.len() - 1].clone().select(0, places.clone()));
-        (Trunk::Segments(Box::new(Segments { context, tokens, places, inputs })), hidden)
-    }
-
-    /// Runs the segments again, last first, each with its graph.
-    fn back_through_segments(&self, segments: Segments, cotangent: Tensor<2>) -> Gradients {
-        let Segments { context, tokens, places, mut inputs } = segments;
-        let Context { rows, rotation, attended } = &context;
+        let (a, b) = (column(&cotangents.logprobs), column(&cotangents.entropy));
         let mut gradients = Gradients::default();
-        let mut leaf = || Tensor::from_inner(inputs.pop().expect("an input")).require_grad();
-        let input = leaf();
-        let output = self.norm(input.clone().select(0, places));
-        let (norm, pulled) =
-            back(&self.model.norm, "model.norm.", output, &cotangent, Some(&input));
-        gradients.accumulate(norm);
-        let mut cotangent = pulled.expect("the norm reads its input");
-        for (i, layer) in self.model.layers.iter().enumerate().rev() {
-            let input = leaf();
-            let output = layer.forward(input.clone(), *rows, rotation, attended, None);
-            let prefix = format!("model.layers.{i}.");
-            let (part, pulled) = back(layer, &prefix, output, &cotangent, Some(&input));
-            gradients.accumulate(part);
-            cotangent = pulled.expect("a layer reads its input");
+        if a.is_none() && b.is_none() {
+            return gradients;
         }
-        let embedded = self.embed(tokens);
-        let prefix = "model.embed_tokens.";
-        gradients.accumulate(back(&self.model.embed_tokens, prefix, embedded, &cotangent, None).0);
+        let Pulled { hidden, mut matrix } =
+            model.head().pull_back(&normed, scored, a.as_ref(), b.as_ref());
+        drop(normed);
+        let norm = &model.model.norm;
+        let (d_last, d_norm) = rms_norm_backward(&last, &norm.weight.val(), norm.eps, &hidden);
+        gradients.0.insert("model.norm.weight".to_owned(), d_norm);
+        let [_, d] = last.dims();
+        drop((hidden, last));
+        let device = d_last.device();
+        let mut dx =
+            Tensor::<2>::zeros([sequence.packing.n_tokens(), d], &device).cast(d_last.dtype());
+        dx = add_rows(dx, &places, &d_last);
+        drop(d_last);
+        for ((i, layer), step) in model.model.layers.iter().enumerate().zip(layers).rev() {
+            let kept = match step {
+                Step::Whole(kept) => *kept,
+                Step::Input(input) => {
+                    layer.run(*input, &sequence.rotation, |seen| sequence.attend(seen)).1
+                }
+            };
+            let mut found = Found(&mut gradients, format!("model.layers.{i}."));
+            let back = |seen: &Attend, attended: &Attended, d_out: &Tensor<2>| {
+                sequence.back(seen, attended, d_out)
+            };
+            dx = layer.back(kept, dx, &sequence.rotation, back, &mut found);
+        }
+        let mut insert = |name: &str, matrix: Tensor<2>| {
+            let [rows, columns] = matrix.dims();
+            gradients.0.insert(name.to_owned(), matrix.reshape([rows * columns]));
+        };
+        if model.lm_head.is_some() {
+            insert("lm_head.weight", matrix);
+            matrix = model.model.embed_tokens.weight.val().zeros_like();
+        }
+        insert(EMBEDDINGS, add_rows(matrix, &tokens, &dx));
         gradients
     }
-}
-
-/// Gradients of `sum(output * cotangent)` for the parameters of a segment, and for its input.
-fn back<M: Module>(
-    segment: &M,
-    prefix: &str,
-    output: Tensor<2>,
-    cotangent: &Tensor<2>,
-    input: Option<&Tensor<2>>,
-) -> (Gradients, Option<Tensor<2>>) {
-    let mut found = (output * Tensor::from_inner(cotangent.clone())).sum().backward();
-    let pulled = input.and_then(|input| input.grad_remove(&mut found));
-    (gradients_into(segment, prefix, found), pulled)
 }

@@ -1,6 +1,7 @@
 //! One token from logits.
 
 use luffy_core::Sampling;
+use luffy_kernels::softmax_weights;
 
 /// A token and what the policy thought of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,49 +19,75 @@ pub struct Chosen {
 /// stays while the more likely ones have not reached the bound), then min-p. vLLM applies min-p first. Of
 /// equal logits at the edge of top-k both keep all; here the lower ids stay, so that `k` tokens are `k`.
 ///
-/// A draw inverts the cumulative distribution over token ids in ascending order, in `f64`.
+/// A draw inverts the cumulative distribution over token ids in ascending order: weights in `f32`, their sums
+/// in `f64`. Without a filter that is one pass of exponentials and one of sums, and nothing is sorted.
 /// `None` if no logit is finite or one is NaN or plus infinity.
 ///
 /// # Panics
 /// If a temperature is not above zero.
 pub fn choose(logits: &[f32], sampling: &Sampling, uniform: f64) -> Option<Chosen> {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if !max.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
-        return None;
-    }
-    match *sampling {
-        Sampling::Greedy => {
-            let token = logits.iter().position(|logit| *logit >= max)?;
-            let sum: f64 = logits.iter().map(|logit| f64::from(logit - max).exp()).sum();
-            Some(Chosen { token: token as u32, logprob: -sum.ln() as f32 })
-        }
-        Sampling::Random { temperature, top_k, top_p, min_p } => {
-            assert!(temperature > 0.0, "temperature {temperature} must be above zero; use greedy");
-            let inverse = 1.0 / f64::from(temperature);
-            let weights: Vec<f64> =
-                logits.iter().map(|logit| (f64::from(logit - max) * inverse).exp()).collect();
-            let sum: f64 = weights.iter().sum();
-            let token = draw(&weights, top_k, f64::from(top_p), f64::from(min_p), uniform);
-            Some(Chosen { token: token as u32, logprob: (weights[token] / sum).ln() as f32 })
-        }
+    Chooser::default().choose(logits, sampling, uniform)
+}
+
+/// Chooses again and again with one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Chooser {
+    weights: Vec<f32>,
+}
+
+impl Chooser {
+    /// What [`choose`] says.
+    pub(crate) fn choose(
+        &mut self,
+        logits: &[f32],
+        sampling: &Sampling,
+        uniform: f64,
+    ) -> Option<Chosen> {
+        let temperature = match *sampling {
+            Sampling::Greedy => 1.0,
+            Sampling::Random { temperature, .. } => temperature,
+        };
+        assert!(temperature > 0.0, "temperature {temperature} must be above zero; use greedy");
+        let weights = &mut self.weights;
+        let max = softmax_weights(logits, temperature, weights)?;
+        let sum: f64 = weights.iter().copied().map(f64::from).sum();
+        let token = match *sampling {
+            Sampling::Greedy => logits.iter().position(|logit| *logit >= max)?,
+            Sampling::Random { top_k, top_p, min_p, .. } => {
+                draw(weights, sum, top_k, f64::from(top_p), f64::from(min_p), uniform)
+            }
+        };
+        let shifted = f64::from(logits[token] - max) / f64::from(temperature);
+        Some(Chosen { token: token as u32, logprob: (shifted - sum.ln()) as f32 })
     }
 }
 
 /// Inverts the cumulative distribution of the weights that pass the filters.
-fn draw(weights: &[f64], top_k: Option<u32>, top_p: f64, min_p: f64, uniform: f64) -> usize {
-    let keep = kept(weights, top_k, top_p, min_p);
-    let weight = |i: usize| if keep.as_ref().is_none_or(|keep| keep[i]) { weights[i] } else { 0.0 };
-    let total: f64 = (0..weights.len()).map(weight).sum();
-    let target = uniform * total;
-    let mut cumulative = 0.0;
-    let mut last = 0;
-    for i in 0..weights.len() {
-        let w = weight(i);
-        if w > 0.0 {
-            cumulative += w;
+fn draw(
+    weights: &[f32],
+    sum: f64,
+    top_k: Option<u32>,
+    top_p: f64,
+    min_p: f64,
+    uniform: f64,
+) -> usize {
+    let Some(keep) = kept(weights, top_k, top_p, min_p) else {
+        return invert(weights.iter().copied(), uniform * sum);
+    };
+    let weight = |(weight, keep): (&f32, &bool)| if *keep { *weight } else { 0.0 };
+    let sum: f64 = weights.iter().zip(&keep).map(weight).map(f64::from).sum();
+    invert(weights.iter().zip(&keep).map(weight), uniform * sum)
+}
+
+/// The first place where the running sum passes `target`; the last with any weight if none does.
+fn invert(weights: impl Iterator<Item = f32>, target: f64) -> usize {
+    let (mut cumulative, mut last) = (0.0, 0);
+    for (i, weight) in weights.enumerate() {
+        if weight > 0.0 {
+            cumulative += f64::from(weight);
             last = i;
             if target < cumulative {
-                return i;
+                break;
             }
         }
     }
@@ -68,7 +95,7 @@ fn draw(weights: &[f64], top_k: Option<u32>, top_p: f64, min_p: f64, uniform: f6
 }
 
 /// Which tokens pass top-k, then top-p, then min-p. `None` keeps all and costs nothing.
-fn kept(weights: &[f64], top_k: Option<u32>, top_p: f64, min_p: f64) -> Option<Vec<bool>> {
+fn kept(weights: &[f32], top_k: Option<u32>, top_p: f64, min_p: f64) -> Option<Vec<bool>> {
     let n = weights.len();
     let k = top_k.map_or(n, |k| (k as usize).clamp(1, n));
     if k == n && top_p >= 1.0 && min_p <= 0.0 {
@@ -78,16 +105,16 @@ fn kept(weights: &[f64], top_k: Option<u32>, top_p: f64, min_p: f64) -> Option<V
     // Equal weights keep the lower id first, so a cut never depends on the sort.
     order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b)));
     order.truncate(k);
-    let total: f64 = order.iter().map(|i| weights[*i]).sum();
+    let total: f64 = order.iter().map(|i| f64::from(weights[*i])).sum();
     let mut keep = vec![false; n];
     let mut cumulative = 0.0;
     for i in order {
         // The most likely token always stays: its weight is 1, since logits are shifted by their maximum.
-        if weights[i] < min_p {
+        if f64::from(weights[i]) < min_p {
             break;
         }
         keep[i] = true;
-        cumulative += weights[i];
+        cumulative += f64::from(weights[i]);
         if cumulative >= top_p * total {
             break;
         }

@@ -1,6 +1,6 @@
 //! The decode loop.
 
-use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use luffy_core::{
     Trajectory, Weights,
 };
 
+use crate::choose::{Chooser, Chosen};
 use crate::stop::text_before_stop;
-use crate::{Chosen, choose};
 
-/// Decodes with a policy in memory, batch by batch.
+/// Decodes with a policy in memory.
 ///
-/// Requests are taken in order, at most `max_rows` at a time; how a call is cut into batches depends on
-/// the requests alone, so equal calls give equal bytes.
+/// At most `max_rows` sequences are in flight. Neighbours with the same prompt share one prefill; a sequence that
+/// ends makes room, and as soon as the next prompt's requests fit they join those under way. What a call does
+/// depends on its requests and the policy alone, so equal calls give equal bytes.
 pub struct Engine<D> {
     decoder: D,
     codec: Arc<dyn TextCodec>,
@@ -35,6 +36,16 @@ impl<D> fmt::Debug for Engine<D> {
     }
 }
 
+/// What became of a request, once it is known.
+type Sampled = Option<Result<Trajectory, SampleError>>;
+
+/// Sequences in flight; row `i` of the cache is slot `i`.
+struct Live<C> {
+    slots: Vec<Slot>,
+    cache: Option<C>,
+    chooser: Chooser,
+}
+
 /// A sequence in flight.
 struct Slot {
     request: usize,
@@ -43,6 +54,17 @@ struct Slot {
     finish: Option<FinishReason>,
     /// What stands before the stop string that ended it.
     text: Option<String>,
+}
+
+impl Slot {
+    fn new(request: usize, asked: &SampleRequest) -> Self {
+        let tokens = asked.prefix.to_vec();
+        Self { request, tokens, logprobs: vec![], finish: None, text: None }
+    }
+
+    fn last_token(&self) -> i64 {
+        self.tokens.last().copied().map_or(0, i64::from)
+    }
 }
 
 impl<D: Decoder> Engine<D> {
@@ -68,85 +90,130 @@ impl<D: Decoder> Engine<D> {
         Ok(())
     }
 
-    /// Decodes one batch of admitted requests to the end.
-    fn decode(&self, requests: &[&SampleRequest]) -> Vec<Result<Trajectory, SampleError>> {
-        let mut results: Vec<Option<Result<Trajectory, SampleError>>> = vec![None; requests.len()];
-        let (contexts, context_of) = distinct_contexts(requests);
-        let borrowed: Vec<&[u32]> = contexts.iter().map(|context| &**context).collect();
-        let (logits, mut cache) = self.decoder.prefill(&borrowed);
-        let mut logits = rows_of(logits);
-        // `row_of[slot]` is the cache row (and logits row) that a slot reads.
-        let mut slots: Vec<Slot> = (0..requests.len())
-            .map(|request| Slot {
-                request,
-                tokens: requests[request].prefix.to_vec(),
-                logprobs: vec![],
-                finish: None,
-                text: None,
-            })
-            .collect();
-        let mut row_of: Vec<u32> = context_of;
-        let mut n_rows = contexts.len();
+    /// Decodes admitted requests to the end. `results` has a place for each.
+    fn decode(&self, requests: &[&SampleRequest], results: &mut [Sampled]) {
+        let mut waiting: VecDeque<Vec<usize>> = by_context(requests, self.max_rows);
+        let mut live = Live { slots: Vec::new(), cache: None, chooser: Chooser::default() };
         loop {
-            for (slot, row) in slots.iter_mut().zip(&row_of) {
-                if slot.finish.is_none()
-                    && let Err(error) =
-                        self.extend(slot, requests[slot.request], &logits[*row as usize])
-                {
-                    results[slot.request] = Some(Err(error));
-                    slot.finish = Some(FinishReason::Length);
-                }
+            self.admit_waiting(&mut waiting, &mut live, requests, results);
+            let Some(cache) = &mut live.cache else { break };
+            let next: Vec<i64> = live.slots.iter().map(Slot::last_token).collect();
+            let n = next.len();
+            let next: Tensor<1, Int> = Tensor::from_data(TensorData::new(next, [n]), &self.device);
+            let logits = Rows::new(self.decoder.step(next, cache));
+            for (i, slot) in live.slots.iter_mut().enumerate() {
+                self.extend(slot, requests, logits.row(i), &mut live.chooser, results);
             }
-            let live = slots.iter().filter(|slot| slot.finish.is_none()).count();
-            if live == 0 {
-                break;
+            self.drop_finished(&mut live, requests, results);
+        }
+    }
+
+    /// Prefills the contexts that wait and have room, one pass for all, forks each to its requests, and lets
+    /// these choose their first token.
+    fn admit_waiting(
+        &self,
+        waiting: &mut VecDeque<Vec<usize>>,
+        live: &mut Live<D::Cache>,
+        requests: &[&SampleRequest],
+        results: &mut [Sampled],
+    ) {
+        while waiting.front().is_some_and(|next| live.slots.len() + next.len() <= self.max_rows) {
+            let mut groups = Vec::new();
+            let mut room = self.max_rows - live.slots.len();
+            while let Some(group) = waiting.pop_front_if(|group| group.len() <= room) {
+                room -= group.len();
+                groups.push(group);
             }
-            // Dropping rows copies the cache, so it waits until a quarter of the rows are done.
-            let identity = n_rows == slots.len() && row_of.iter().copied().eq(0..n_rows as u32);
-            if !identity || live * 4 <= slots.len() * 3 {
-                let mut kept_rows = Vec::with_capacity(live);
-                let mut kept = Vec::with_capacity(live);
-                for (slot, row) in slots.into_iter().zip(&row_of) {
+            let contexts: Vec<Vec<u32>> =
+                groups.iter().map(|group| context(requests[group[0]])).collect();
+            let borrowed: Vec<&[u32]> = contexts.iter().map(Vec::as_slice).collect();
+            let (logits, mut cache) = self.decoder.prefill(&borrowed);
+            let logits = Rows::new(logits);
+            let (mut slots, mut forks) = (Vec::new(), Vec::new());
+            for (i, group) in groups.iter().enumerate() {
+                for request in group {
+                    let mut slot = Slot::new(*request, requests[*request]);
+                    self.extend(&mut slot, requests, logits.row(i), &mut live.chooser, results);
                     if slot.finish.is_none() {
-                        kept_rows.push(*row);
-                        kept.push(slot);
+                        slots.push(slot);
+                        forks.push(i as u32);
                     } else {
-                        self.finish(slot, requests, &mut results);
+                        self.finish(slot, requests, results);
                     }
                 }
-                slots = kept;
-                self.decoder.reorder(&mut cache, &kept_rows);
-                n_rows = slots.len();
-                row_of = (0..n_rows as u32).collect();
             }
-            let next: Vec<i64> =
-                slots.iter().map(|slot| slot.tokens.last().copied().map_or(0, i64::from)).collect();
-            let next: Tensor<1, Int> =
-                Tensor::from_data(TensorData::new(next, [slots.len()]), &self.device);
-            logits = rows_of(self.decoder.step(next, &mut cache));
+            if slots.is_empty() {
+                continue;
+            }
+            self.decoder.select(&mut cache, &forks);
+            live.slots.append(&mut slots);
+            match &mut live.cache {
+                Some(known) => self.decoder.append(known, cache),
+                None => live.cache = Some(cache),
+            }
         }
-        for slot in slots {
-            self.finish(slot, requests, &mut results);
+    }
+
+    /// Takes finished rows out of the batch: at once where that is free, and otherwise when a quarter is done,
+    /// since it copies the cache.
+    fn drop_finished(
+        &self,
+        live: &mut Live<D::Cache>,
+        requests: &[&SampleRequest],
+        results: &mut [Sampled],
+    ) {
+        let n_live = live.slots.iter().filter(|slot| slot.finish.is_none()).count();
+        let is_worth = if self.decoder.is_select_cheap() {
+            n_live < live.slots.len()
+        } else {
+            n_live * 4 <= live.slots.len() * 3
+        };
+        if !is_worth {
+            return;
         }
-        results.into_iter().map(|result| result.expect("every request ends in the loop")).collect()
+        let mut kept = Vec::with_capacity(n_live);
+        let mut rows = Vec::with_capacity(n_live);
+        for (row, slot) in live.slots.drain(..).enumerate() {
+            if slot.finish.is_none() {
+                rows.push(row as u32);
+                kept.push(slot);
+            } else {
+                self.finish(slot, requests, results);
+            }
+        }
+        live.slots = kept;
+        match &mut live.cache {
+            Some(cache) if n_live > 0 => self.decoder.select(cache, &rows),
+            cache => *cache = None,
+        }
     }
 
     /// Chooses the next token of a live slot.
     fn extend(
         &self,
         slot: &mut Slot,
-        request: &SampleRequest,
+        requests: &[&SampleRequest],
         logits: &[f32],
-    ) -> Result<(), SampleError> {
+        chooser: &mut Chooser,
+        results: &mut [Sampled],
+    ) {
+        if slot.finish.is_some() {
+            return;
+        }
+        let request = requests[slot.request];
         let position = slot.tokens.len();
         let limit = request.prefix.len() + request.max_new_tokens as usize;
         if position >= limit {
             slot.finish = Some(FinishReason::Length);
-            return Ok(());
+            return;
         }
-        let Chosen { token, logprob } =
-            choose(logits, &request.sampling, request.key.uniform_at(position as u64))
-                .ok_or(SampleError::NotFinite { position })?;
+        let uniform = request.key.uniform_at(position as u64);
+        let Some(Chosen { token, logprob }) = chooser.choose(logits, &request.sampling, uniform)
+        else {
+            results[slot.request] = Some(Err(SampleError::NotFinite { position }));
+            slot.finish = Some(FinishReason::Length);
+            return;
+        };
         slot.tokens.push(token);
         slot.logprobs.push(logprob);
         if self.codec.end_tokens().contains(&token) {
@@ -157,15 +224,9 @@ impl<D: Decoder> Engine<D> {
         } else if slot.tokens.len() == limit {
             slot.finish = Some(FinishReason::Length);
         }
-        Ok(())
     }
 
-    fn finish(
-        &self,
-        slot: Slot,
-        requests: &[&SampleRequest],
-        results: &mut [Option<Result<Trajectory, SampleError>>],
-    ) {
+    fn finish(&self, slot: Slot, requests: &[&SampleRequest], results: &mut [Sampled]) {
         let Slot { request, tokens, logprobs, finish, text } = slot;
         if results[request].is_some() {
             return;
@@ -195,14 +256,14 @@ impl<D: Decoder> Engine<D> {
 
 impl<D: Decoder + Send> Sampler for Engine<D> {
     fn sample(&mut self, requests: &[SampleRequest]) -> Vec<Result<Trajectory, SampleError>> {
-        let mut results: Vec<Option<Result<Trajectory, SampleError>>> =
+        let mut results: Vec<Sampled> =
             requests.iter().map(|request| self.admit(request).err().map(Err)).collect();
         let admitted: Vec<usize> = (0..requests.len()).filter(|i| results[*i].is_none()).collect();
-        for batch in admitted.chunks(self.max_rows) {
-            let batch_requests: Vec<&SampleRequest> = batch.iter().map(|i| &requests[*i]).collect();
-            for (i, result) in batch.iter().zip(self.decode(&batch_requests)) {
-                results[*i] = Some(result);
-            }
+        let chosen: Vec<&SampleRequest> = admitted.iter().map(|i| &requests[*i]).collect();
+        let mut decoded: Vec<Sampled> = vec![None; chosen.len()];
+        self.decode(&chosen, &mut decoded);
+        for (i, result) in admitted.into_iter().zip(decoded) {
+            results[i] = result;
         }
         results.into_iter().map(|result| result.expect("every request is decoded once")).collect()
     }
@@ -214,31 +275,41 @@ impl<D: Decoder + Send> Sampler for Engine<D> {
     }
 }
 
-/// What the sequences start from, without repetition among neighbours, and for each request which of them it
-/// has.
-fn distinct_contexts<'a>(requests: &[&'a SampleRequest]) -> (Vec<Cow<'a, [u32]>>, Vec<u32>) {
-    let mut contexts: Vec<Cow<'a, [u32]>> = Vec::new();
-    let mut context_of = Vec::with_capacity(requests.len());
+/// What a sequence starts from.
+fn context(request: &SampleRequest) -> Vec<u32> {
+    [&*request.prompt, &*request.prefix].concat()
+}
+
+/// Neighbouring requests that start from the same tokens, at most `max_rows` together.
+fn by_context(requests: &[&SampleRequest], max_rows: usize) -> VecDeque<Vec<usize>> {
+    let mut groups: VecDeque<Vec<usize>> = VecDeque::new();
     for (i, request) in requests.iter().enumerate() {
         let is_repeated = i > 0 && {
             let before = requests[i - 1];
             before.prompt == request.prompt && before.prefix == request.prefix
         };
-        if !is_repeated {
-            contexts.push(if request.prefix.is_empty() {
-                Cow::Borrowed(&*request.prompt)
-            } else {
-                Cow::Owned([&*request.prompt, &*request.prefix].concat())
-            });
+        match groups.back_mut() {
+            Some(group) if is_repeated && group.len() < max_rows => group.push(i),
+            _ => groups.push_back(vec![i]),
         }
-        context_of.push(contexts.len() as u32 - 1);
     }
-    (contexts, context_of)
+    groups
 }
 
-/// `[R, V]` on the host, by rows.
-fn rows_of(logits: Tensor<2>) -> Vec<Vec<f32>> {
-    let [_, v] = logits.dims();
-    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-    values.chunks(v).map(<[f32]>::to_vec).collect()
+/// `[R, V]` on the host.
+struct Rows {
+    values: TensorData,
+    width: usize,
+}
+
+impl Rows {
+    fn new(logits: Tensor<2>) -> Self {
+        let [_, width] = logits.dims();
+        Self { values: logits.into_data_as::<f32>(), width }
+    }
+
+    fn row(&self, i: usize) -> &[f32] {
+        let values = self.values.as_slice::<f32>().expect("the cast gives f32");
+        &values[i * self.width..(i + 1) * self.width]
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`choose`] is the sampling rule: logits and a uniform number in, a token and its log-prob out.
 //! [`Engine`] is the decode loop over anything that implements [`luffy_core::Decoder`]; it shares one
-//! prefill among neighbours with the same prompt and drops finished sequences from the batch.
+//! prefill among neighbours with the same prompt, drops finished sequences and lets waiting ones join.
 //! A response ends with an end token of the codec, with a stop string of its request, which may be spread
 //! over several tokens, or at its limit.
 //! Every token is chosen by draw `t` of its trajectory's own stream, so a response does not depend on

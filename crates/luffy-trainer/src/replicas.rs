@@ -1,17 +1,41 @@
 //! Workers that run side by side and give the same result as one.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// `n` workers, each with a thread pool of one thread of its own.
 ///
-/// On a CPU this beats parallel operations: burn's element-wise operations run on one thread, so two
-/// replicas are 1.5 to 1.8 times as fast as one that uses two threads.
+/// On a CPU this beats parallel operations: two replicas are 1.7 to 1.9 times as fast as one, where an operation
+/// shared between two threads waits for the slower one each time.
 #[derive(Debug)]
 pub struct Replicas<W> {
     workers: Vec<(W, ThreadPool)>,
+    /// As many threads as workers, for what one of them does while the others wait.
+    wide: ThreadPool,
+}
+
+/// Results that came, in the order in which they are taken.
+struct Queue<R, T> {
+    taken: usize,
+    waiting: BTreeMap<usize, R>,
+    take: T,
+    /// Whether a worker has panicked: nothing will come in its place.
+    is_broken: bool,
+}
+
+/// Lets the others go on, and so end, where this worker panics.
+struct Guard<'a, R, T>(&'a Mutex<Queue<R, T>>, &'a Condvar);
+
+impl<R, T> Drop for Guard<'_, R, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).is_broken = true;
+            self.1.notify_all();
+        }
+    }
 }
 
 impl<W: Send> Replicas<W> {
@@ -21,14 +45,12 @@ impl<W: Send> Replicas<W> {
     /// If there is none, or the system refuses a thread.
     pub fn new(workers: Vec<W>) -> Self {
         assert!(!workers.is_empty(), "at least one replica is needed");
-        let with_pool = |worker| {
-            let pool = ThreadPoolBuilder::new()
-                .num_threads(1)
-                .build()
-                .expect("the system gives a thread per replica");
-            (worker, pool)
+        let pool = |n| {
+            let pool = ThreadPoolBuilder::new().num_threads(n).build();
+            pool.expect("the system gives a thread per replica")
         };
-        Self { workers: workers.into_iter().map(with_pool).collect() }
+        let wide = pool(workers.len());
+        Self { workers: workers.into_iter().map(|worker| (worker, pool(1))).collect(), wide }
     }
 
     /// Number of workers.
@@ -46,33 +68,60 @@ impl<W: Send> Replicas<W> {
         units: &[U],
         f: impl Fn(&mut W, &U) -> R + Sync,
     ) -> Vec<R> {
+        let mut results = Vec::with_capacity(units.len());
+        self.fold(units, f, |result| results.push(result));
+        results
+    }
+
+    /// Hands `f` of every unit to `take` in unit order, each as soon as it and all before it are there: at
+    /// most twice as many results as workers wait at any time, however many units there are.
+    ///
+    /// # Panics
+    /// If `f` or `take` panics.
+    pub fn fold<U: Sync, R: Send>(
+        &mut self,
+        units: &[U],
+        f: impl Fn(&mut W, &U) -> R + Sync,
+        take: impl FnMut(R) + Send,
+    ) {
+        let ahead = 2 * self.workers.len();
         let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<R>>> =
-            Mutex::new(std::iter::repeat_with(|| None).take(units.len()).collect());
+        let queue =
+            Mutex::new(Queue { taken: 0, waiting: BTreeMap::new(), take, is_broken: false });
+        let moved = Condvar::new();
         std::thread::scope(|scope| {
             for (worker, pool) in &mut self.workers {
-                let (next, results, f) = (&next, &results, &f);
+                let (next, queue, moved, f) = (&next, &queue, &moved, &f);
                 scope.spawn(move || {
+                    let _guard = Guard(queue, moved);
                     pool.install(|| {
                         loop {
                             let i = next.fetch_add(1, Ordering::Relaxed);
                             let Some(unit) = units.get(i) else { break };
                             let result = f(worker, unit);
-                            results.lock().expect("no worker panics while it holds the lock")[i] =
-                                Some(result);
+                            let mut now = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                            now.waiting.insert(i, result);
+                            loop {
+                                let taken = now.taken;
+                                let Some(first) = now.waiting.remove(&taken) else { break };
+                                (now.take)(first);
+                                now.taken += 1;
+                            }
+                            moved.notify_all();
+                            let is_far =
+                                |now: &mut Queue<R, _>| !now.is_broken && i >= now.taken + ahead;
+                            drop(moved.wait_while(now, is_far));
                         }
                     });
                 });
             }
         });
-        let results = results.into_inner().expect("all workers have ended");
-        results.into_iter().map(|result| result.expect("every unit is taken once")).collect()
     }
 
-    /// `f` of the first worker, in its pool.
+    /// `f` of the first worker, with the threads of all.
     pub fn first<R: Send>(&mut self, f: impl FnOnce(&mut W) -> R + Send) -> R {
-        let (worker, pool) = &mut self.workers[0];
-        pool.install(|| f(worker))
+        let (worker, _) = &mut self.workers[0];
+        self.wide.install(|| f(worker))
     }
 
     /// `f` of every worker, one after the other, until one fails.
@@ -96,6 +145,32 @@ mod tests {
             let results = replicas.map(&units, |worker, unit| *worker + unit);
             assert_eq!(results, (10..110).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn results_are_taken_in_order_as_they_come() {
+        let units: Vec<u64> = (0..50).collect();
+        for n in 1..4 {
+            let mut taken = Vec::new();
+            Replicas::new(vec![(); n]).fold(
+                &units,
+                |(), unit| {
+                    // The first units are the slowest.
+                    std::thread::sleep(std::time::Duration::from_micros(2 * (50 - unit)));
+                    *unit
+                },
+                |unit| taken.push(unit),
+            );
+            assert_eq!(taken, units);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn a_panic_of_one_worker_ends_all() {
+        let units: Vec<u64> = (0..50).collect();
+        let fail = |(): &mut (), unit: &u64| assert!(*unit != 3, "unit 3");
+        Replicas::new(vec![(); 3]).fold(&units, fail, |()| ());
     }
 
     #[test]

@@ -260,15 +260,20 @@ impl Trainer {
         let mut units = units(rows, self.settings.learn_unit_prompts.max(1));
         self.refer(&mut units)?;
         let scale = objective.scale(&shape);
-        let results =
-            self.learners.map(&units, |learner, rows| learner.gradients(rows, &*objective, &scale));
-        let mut gradients = Gradients::default();
-        let mut metrics = Metrics::default();
-        for result in results {
-            let (unit_gradients, unit_metrics) = result?;
-            gradients.accumulate(unit_gradients);
-            metrics.merge(&unit_metrics);
-        }
+        let mut sum = Ok((Gradients::default(), Metrics::default()));
+        self.learners.fold(
+            &units,
+            |learner, rows| learner.gradients(rows, &*objective, &scale),
+            |unit| match (&mut sum, unit) {
+                (Ok((gradients, metrics)), Ok((unit_gradients, unit_metrics))) => {
+                    gradients.accumulate(unit_gradients);
+                    metrics.merge(&unit_metrics);
+                }
+                (Ok(_), Err(error)) => sum = Err(error),
+                (Err(_), _) => {}
+            },
+        );
+        let (gradients, mut metrics) = sum?;
         let lr = lr * lr_factor;
         let applied = self.learners.first(|learner| learner.apply(slot, &gradients, lr))?;
         self.version += 1;

@@ -68,9 +68,11 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
         .with_temperature(f64::from(config.rollout.temperature));
     let first = ReplicaLearner::new(trained, &device, config.optimizer.adamw())
         .with_max_tokens(config.memory.max_tokens);
+    // Clones of one decoder share the copy of the weights that is laid out for decoding.
+    let decoder = LmDecoder::new(model);
     for _ in 0..replicas {
         samplers.push(Box::new(Engine::new(
-            LmDecoder::new(model.clone()),
+            decoder.clone(),
             Arc::clone(&codec),
             device.clone(),
             config.rollout.max_rows,

@@ -1,22 +1,18 @@
 //! Rows on a device.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::Row;
+use crate::{Packing, Row};
 
-/// `B` rows padded on the right, `S` columns of prompt and response, `T` columns of response.
-///
-/// Every row starts at column 0, so positions are column numbers and a causal mask alone hides the
-/// padding from every token that counts.
+/// `B` rows on a device: what a model reads, and per-token streams for a loss, padded on the right to `T`
+/// columns of response.
 #[derive(Debug, Clone)]
 pub struct MicroBatch {
-    /// Prompt and response, `[B, S]`; padding repeats token 0.
-    pub tokens: Tensor<2, Int>,
-    /// For each response token the place of the logits that predict it, in `tokens` flattened: `[B * T]`.
-    /// Padding points at place 0.
-    pub response_places: Tensor<1, Int>,
-    /// Response tokens, `[B, T]`; padding is token 0.
-    pub targets: Tensor<2, Int>,
+    /// What a model reads.
+    pub packed: PackedRows,
     /// Which response tokens are learned from, `[B, T]`.
     pub response_mask: Tensor<2, Bool>,
     /// Which response tokens come from a demonstration, `[B, T]`.
@@ -30,6 +26,105 @@ pub struct MicroBatch {
     pub reference_logprobs: Option<Tensor<2>>,
 }
 
+/// Prompts and responses one after the other, without padding: `N` tokens, of which `M` are of responses.
+///
+/// Neighbouring rows with one prompt share it: it is there once, and each response is a segment behind it.
+#[derive(Debug, Clone)]
+pub struct PackedRows {
+    /// Prompts and responses, `[N]`.
+    pub tokens: Tensor<1, Int>,
+    /// Which of them see which.
+    pub packing: Packing,
+    /// For each response token the place in `tokens` of the token that predicts it, `[M]`. The last token of a
+    /// shared prompt predicts several.
+    pub response_places: Tensor<1, Int>,
+    /// Response tokens in row order, `[M]`.
+    pub targets: Tensor<1, Int>,
+    /// Where each lies in a flattened `[B, T]`: `[M]`.
+    pub cells: Tensor<1, Int>,
+    /// For each cell of `[B, T]` which of the `M` it is; padding is the first.
+    pub spread: Tensor<2, Int>,
+}
+
+/// Rows laid out, on the host.
+#[derive(Default)]
+struct Layout {
+    packing: Packing,
+    tokens: Vec<i64>,
+    places: Vec<i64>,
+    targets: Vec<i64>,
+    cells: Vec<i64>,
+    spread: Vec<i64>,
+}
+
+impl Layout {
+    fn new(rows: &[&Row], t: usize) -> Self {
+        let mut layout = Self { spread: vec![0; rows.len() * t], ..Self::default() };
+        let mut i = 0;
+        while i < rows.len() {
+            let n = rows[i..].iter().take_while(|row| shares_prompt(rows[i], row)).count();
+            let shared = (n > 1).then(|| layout.push(&[&rows[i].prompt], None));
+            for (j, row) in rows[i..i + n].iter().enumerate() {
+                layout.push_row(row, shared.clone(), (i + j) * t);
+            }
+            i += n;
+        }
+        layout
+    }
+
+    fn upload(mut self, shape: [usize; 2], device: &Device) -> PackedRows {
+        if self.targets.is_empty() {
+            // Nothing to predict: one token stands in, no cell is learned from.
+            for stream in [&mut self.places, &mut self.targets, &mut self.cells] {
+                stream.push(0);
+            }
+        }
+        let ints = |values: Vec<i64>| {
+            let n = values.len();
+            Tensor::from_data(TensorData::new(values, [n]), device)
+        };
+        PackedRows {
+            tokens: ints(self.tokens),
+            packing: self.packing,
+            response_places: ints(self.places),
+            targets: ints(self.targets),
+            cells: ints(self.cells),
+            spread: Tensor::from_data(TensorData::new(self.spread, shape), device),
+        }
+    }
+
+    fn push(&mut self, parts: &[&[u32]], prefix: Option<Range<usize>>) -> Range<usize> {
+        self.tokens.extend(parts.iter().copied().flatten().map(|token| i64::from(*token)));
+        self.packing.push(parts.iter().map(|part| part.len()).sum(), prefix)
+    }
+
+    /// A row whose first response token is cell `cell`.
+    fn push_row(&mut self, row: &Row, shared: Option<Range<usize>>, cell: usize) {
+        let (first, before) = match shared {
+            Some(prompt) => {
+                let last = prompt.end - 1;
+                (self.push(&[&row.response], Some(prompt)).start, last)
+            }
+            None => {
+                let tokens = self.push(&[&row.prompt, &row.response], None);
+                let first = tokens.start + row.prompt.len();
+                (first, first - 1)
+            }
+        };
+        for (j, token) in row.response.iter().enumerate() {
+            self.places.push(if j == 0 { before } else { first + j - 1 } as i64);
+            self.spread[cell + j] = self.targets.len() as i64;
+            self.targets.push(i64::from(*token));
+            self.cells.push((cell + j) as i64);
+        }
+    }
+}
+
+/// Whether two rows answer the same prompt.
+fn shares_prompt(a: &Row, b: &Row) -> bool {
+    Arc::ptr_eq(&a.prompt, &b.prompt) || a.prompt == b.prompt
+}
+
 impl MicroBatch {
     /// Uploads rows: one transfer per stream.
     ///
@@ -38,58 +133,88 @@ impl MicroBatch {
     /// streams of a row differ in length.
     pub fn collate(rows: &[&Row], device: &Device) -> Self {
         assert!(!rows.is_empty(), "a batch needs at least one row");
-        let b = rows.len();
-        let t = rows.iter().map(|row| row.response.len()).max().unwrap_or(0).max(1);
-        let s = rows.iter().map(|row| row.prompt.len() + row.response.len()).max().unwrap_or(0);
-        let mut tokens = vec![0_i64; b * s];
-        let mut places = vec![0_i64; b * t];
-        let mut targets = vec![0_i64; b * t];
-        let mut mask = vec![false; b * t];
-        let mut demonstrated = vec![false; b * t];
-        let mut behavior = vec![0_f32; b * t];
-        let mut advantages = vec![0_f32; b * t];
-        let has_reference = rows.iter().all(|row| !row.reference_logprobs.is_empty());
-        let mut reference = has_reference.then(|| vec![0_f32; b * t]);
-        for (i, row) in rows.iter().enumerate() {
-            let (p, n) = (row.prompt.len(), row.response.len());
-            assert!(p > 0, "a row needs a prompt");
+        for row in rows {
+            let n = row.response.len();
+            let lens = [
+                row.mask.len(),
+                row.demonstrated.len(),
+                row.behavior_logprobs.len(),
+                row.advantages.len(),
+            ];
+            assert!(!row.prompt.is_empty(), "a row needs a prompt");
             assert!(
-                [
-                    row.mask.len(),
-                    row.demonstrated.len(),
-                    row.behavior_logprobs.len(),
-                    row.advantages.len()
-                ]
-                .iter()
-                .all(|len| *len == n),
+                lens.iter().all(|len| *len == n),
                 "the streams of a row are as long as its response"
             );
-            for (j, token) in row.prompt.iter().chain(&row.response).enumerate() {
-                tokens[i * s + j] = i64::from(*token);
-            }
-            for j in 0..n {
-                places[i * t + j] = (i * s + p + j - 1) as i64;
-                targets[i * t + j] = i64::from(row.response[j]);
-            }
-            let at = i * t..i * t + n;
-            mask[at.clone()].copy_from_slice(&row.mask);
-            demonstrated[at.clone()].copy_from_slice(&row.demonstrated);
-            behavior[at.clone()].copy_from_slice(&row.behavior_logprobs);
-            advantages[at.clone()].copy_from_slice(&row.advantages);
-            if let Some(reference) = &mut reference {
-                reference[at].copy_from_slice(&row.reference_logprobs);
-            }
         }
+        let b = rows.len();
+        let t = rows.iter().map(|row| row.response.len()).max().unwrap_or(0).max(1);
+        let has_reference = rows.iter().all(|row| !row.reference_logprobs.is_empty());
+        let floats = |of: &dyn Fn(&Row) -> &[f32]| -> Tensor<2> {
+            Tensor::from_data(TensorData::new(table(rows, t, of), [b, t]), device)
+        };
+        let bools = |of: &dyn Fn(&Row) -> &[bool]| -> Tensor<2, Bool> {
+            Tensor::from_data(TensorData::new(table(rows, t, of), [b, t]), device)
+        };
         Self {
-            tokens: Tensor::from_data(TensorData::new(tokens, [b, s]), device),
-            response_places: Tensor::from_data(TensorData::new(places, [b * t]), device),
-            targets: Tensor::from_data(TensorData::new(targets, [b, t]), device),
-            response_mask: Tensor::from_data(TensorData::new(mask, [b, t]), device),
-            demonstrated: Tensor::from_data(TensorData::new(demonstrated, [b, t]), device),
-            behavior_logprobs: Tensor::from_data(TensorData::new(behavior, [b, t]), device),
-            advantages: Tensor::from_data(TensorData::new(advantages, [b, t]), device),
-            reference_logprobs: reference
-                .map(|values| Tensor::from_data(TensorData::new(values, [b, t]), device)),
+            packed: Layout::new(rows, t).upload([b, t], device),
+            response_mask: bools(&|row| &row.mask),
+            demonstrated: bools(&|row| &row.demonstrated),
+            behavior_logprobs: floats(&|row| &row.behavior_logprobs),
+            advantages: floats(&|row| &row.advantages),
+            reference_logprobs: has_reference.then(|| floats(&|row| &row.reference_logprobs)),
         }
     }
+}
+
+impl PackedRows {
+    /// Stands in for rows of shape `[B, T]` where no model reads them: for losses on given log-probs.
+    pub fn unread(shape: [usize; 2], device: &Device) -> Self {
+        let [b, t] = shape;
+        Layout { spread: vec![0; b * t], ..Layout::default() }.upload(shape, device)
+    }
+
+    /// From one number for each response token, `[M]`, to `[B, T]`; padding repeats the first.
+    pub fn to_table(&self, column: Tensor<1>) -> Tensor<2> {
+        let [b, t] = self.spread.dims();
+        column.select(0, self.spread.clone().reshape([b * t])).reshape([b, t])
+    }
+
+    /// From `[B, T]` to one number for each response token, `[M]`.
+    pub fn from_table(&self, table: Tensor<2>) -> Tensor<1> {
+        let [b, t] = table.dims();
+        table.reshape([b * t]).select(0, self.cells.clone())
+    }
+}
+
+/// One stream of all rows, padded on the right.
+fn table<T: Copy + Default>(rows: &[&Row], t: usize, of: &dyn Fn(&Row) -> &[T]) -> Vec<T> {
+    let mut table = vec![T::default(); rows.len() * t];
+    for (line, row) in table.chunks_mut(t).zip(rows) {
+        let values = of(row);
+        line[..values.len()].copy_from_slice(values);
+    }
+    table
+}
+
+/// Rows in order, as many at a time as have at most `max_tokens` tokens together, a shared prompt counted once;
+/// a longer row is one by itself.
+pub fn micro_batches<'a>(rows: &'a [&'a Row], max_tokens: usize) -> Vec<&'a [&'a Row]> {
+    let mut batches = Vec::new();
+    let (mut start, mut n_tokens) = (0, 0);
+    for (i, row) in rows.iter().enumerate() {
+        let own =
+            |is_shared: bool| row.response.len() + if is_shared { 0 } else { row.prompt.len() };
+        let added = own(i > start && shares_prompt(rows[i - 1], row));
+        if i > start && n_tokens + added > max_tokens {
+            batches.push(&rows[start..i]);
+            (start, n_tokens) = (i, own(false));
+        } else {
+            n_tokens += added;
+        }
+    }
+    if start < rows.len() {
+        batches.push(&rows[start..]);
+    }
+    batches
 }

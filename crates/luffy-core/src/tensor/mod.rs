@@ -8,7 +8,7 @@ mod sampler;
 mod update;
 mod weights;
 
-pub use batch::MicroBatch;
+pub use batch::{MicroBatch, PackedRows, micro_batches};
 pub use learner::{AdamWSettings, LearnError, Learner, LearnerState, OptimizerSlot, UpdateReport};
 pub use objective::{
     LossOutput, MetricId, Metrics, Objective, Scale, Shaping, StepShape, TokenView,

@@ -54,8 +54,16 @@ pub trait Decoder {
     /// Appends one token to every row: next-token logits `[R, V]`.
     fn step(&self, tokens: Tensor<1, Int>, cache: &mut Self::Cache) -> Tensor<2>;
 
-    /// Makes row `i` a copy of row `rows[i]`: forks one prefill to a group, drops finished rows.
-    fn reorder(&self, cache: &mut Self::Cache, rows: &[u32]);
+    /// Makes row `i` what row `rows[i]` was: forks one prefill to a group, drops finished rows.
+    fn select(&self, cache: &mut Self::Cache, rows: &[u32]);
+
+    /// Whether [`Self::select`] moves rows without copying them.
+    fn is_select_cheap(&self) -> bool {
+        false
+    }
+
+    /// Adds the rows of another cache behind its own: sequences join those under way.
+    fn append(&self, cache: &mut Self::Cache, other: Self::Cache);
 
     /// Most tokens a sequence may have.
     fn context_len(&self) -> usize;

@@ -149,7 +149,7 @@ fn batch_and_scores_may_live_on_the_plain_device() {
     let expected = evaluate(&objective, &rows, &scale, 0.0);
     let batch =
         MicroBatch::collate(&rows.iter().map(|row| &row.row).collect::<Vec<_>>(), &Device::flex());
-    let t = batch.targets.dims()[1];
+    let t = batch.response_mask.dims()[1];
     for device in [Device::flex(), Device::flex().autodiff()] {
         let upload = |stream: fn(&ScoredRow) -> Vec<f32>| {
             let padded = rows.iter().map(|row| {

@@ -1,7 +1,9 @@
 //! Losses in `f64`: values and gradients, with whatever stands outside of the learned tokens.
 
-use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
-use luffy_core::{LossOutput, Metrics, MicroBatch, Objective, Scale, StepShape, TokenStats};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+use luffy_core::{
+    LossOutput, Metrics, MicroBatch, Objective, PackedRows, Scale, StepShape, TokenStats,
+};
 
 /// One response token and all that a loss may know of it.
 #[derive(Debug, Clone, Copy)]
@@ -97,9 +99,7 @@ pub(crate) fn evaluate(
         Tensor::<2, Bool>::from_data(TensorData::new(values, [b, t]), &device)
     };
     let batch = MicroBatch {
-        tokens: Tensor::<2, Int>::zeros([b, t + 1], &device),
-        response_places: Tensor::<1, Int>::zeros([b * t], &device),
-        targets: Tensor::<2, Int>::zeros([b, t], &device),
+        packed: PackedRows::unread([b, t], &device),
         response_mask: flags(|token| token.is_learned),
         demonstrated: flags(|token| token.is_demonstrated),
         behavior_logprobs: floats(|token| token.behavior),

@@ -71,7 +71,7 @@ pub(crate) fn evaluate(
 ) -> Evaluated {
     let device = Device::flex().autodiff();
     let batch = MicroBatch::collate(&rows.iter().map(|row| &row.row).collect::<Vec<_>>(), &device);
-    let [b, t] = batch.targets.dims();
+    let [b, t] = batch.response_mask.dims();
     let upload = |stream: fn(&ScoredRow) -> &[f32]| {
         let mut values = Vec::with_capacity(b * t);
         for row in rows {

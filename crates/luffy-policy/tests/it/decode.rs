@@ -27,7 +27,7 @@ fn check(order: &[u32]) {
     let responses: [[u32; 6]; 3] =
         [[1, 2, 3, 4, 5, 6], [99, 98, 97, 96, 95, 94], [200, 150, 100, 50, 25, 12]];
     let (first, mut cache) = decoder.prefill(&prompts);
-    decoder.reorder(&mut cache, order);
+    decoder.select(&mut cache, order);
     let v = config.vocab_size;
     let first = host(first);
     let mut logits: Vec<f32> =

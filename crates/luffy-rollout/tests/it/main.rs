@@ -55,8 +55,12 @@ impl Decoder for Historian {
         self.logits(cache)
     }
 
-    fn reorder(&self, cache: &mut Self::Cache, rows: &[u32]) {
+    fn select(&self, cache: &mut Self::Cache, rows: &[u32]) {
         *cache = rows.iter().map(|row| cache[*row as usize].clone()).collect();
+    }
+
+    fn append(&self, cache: &mut Self::Cache, other: Self::Cache) {
+        cache.extend(other);
     }
 
     fn context_len(&self) -> usize {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use luffy_core::{
-    LossOutput, MetricId, Metrics, MicroBatch, Objective, Shaping, StepShape, TokenStats, TokenView,
+    LossOutput, MetricId, Metrics, MicroBatch, Objective, PackedRows, Shaping, StepShape,
+    TokenStats, TokenView,
 };
 use luffy_objective::{
     Aggregate, Bounded, Clip, Identity, IdentityPlusLog, Likelihood, Log, MixedPolicyLoss, Power,
@@ -47,10 +48,7 @@ impl Streams {
         let Array { rows: b, tokens: t, .. } = self.logprobs;
         let plain = |array: &Array| array.tensor(precision, device);
         let batch = MicroBatch {
-            // What a policy would read; a loss does not.
-            tokens: Tensor::<2, Int>::zeros([b, t + 1], device),
-            response_places: Tensor::<1, Int>::zeros([b * t], device),
-            targets: Tensor::<2, Int>::zeros([b, t], device),
+            packed: PackedRows::unread([b, t], device),
             response_mask: self.learned.tensor(device),
             demonstrated: self.demonstrated.tensor(device),
             behavior_logprobs: plain(&self.behavior),

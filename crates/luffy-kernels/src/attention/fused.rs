@@ -1,0 +1,225 @@
+//! Attention over slices: products of blocks, with softmax between them in place.
+
+use std::ops::Range;
+
+use crate::HeadShape;
+use crate::gemm::{View, product};
+use crate::simd;
+use luffy_core::{Packing, Segment};
+
+/// Rows of scores that a block of queries makes, one for each query and head of a group: few enough to stay in
+/// the cache between the two products.
+const BLOCK_ROWS: usize = 256;
+
+/// What the way back starts from; shapes as in [`super::attention`].
+pub(super) struct Known<'a> {
+    pub(super) q: &'a [f32],
+    pub(super) k: &'a [f32],
+    pub(super) v: &'a [f32],
+    pub(super) out: &'a [f32],
+    pub(super) lse: &'a [f32],
+    pub(super) d_out: &'a [f32],
+}
+
+/// One key head of one segment.
+struct Part<'a> {
+    heads: HeadShape,
+    segment: &'a Segment,
+    kv_head: usize,
+}
+
+impl Part<'_> {
+    fn n_keys(&self) -> usize {
+        self.segment.prefix_len() + self.segment.len()
+    }
+
+    /// The packed places of its keys: prefix, then own.
+    fn key_places(&self) -> impl Iterator<Item = usize> {
+        self.segment.prefix.clone().into_iter().flatten().chain(self.segment.tokens.clone())
+    }
+
+    /// Where its numbers lie in row `place` of keys or values.
+    fn key_range(&self, place: usize) -> Range<usize> {
+        let hd = self.heads.head_dim;
+        let start = (place * self.heads.n_kv_heads + self.kv_head) * hd;
+        start..start + hd
+    }
+
+    /// Gathers keys or values, `[n_keys, hd]`.
+    fn gather_keys(&self, all: &[f32], out: &mut Vec<f32>) {
+        out.clear();
+        for place in self.key_places() {
+            out.extend_from_slice(&all[self.key_range(place)]);
+        }
+    }
+
+    /// Adds the rows of `part` to keys or values.
+    fn scatter_keys(&self, part: &[f32], all: &mut [f32]) {
+        for (place, row) in self.key_places().zip(part.chunks(self.heads.head_dim)) {
+            for (sum, x) in all[self.key_range(place)].iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
+
+    /// Blocks of queries, as places in the segment.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (len, size) = (self.segment.len(), (BLOCK_ROWS / self.heads.group()).max(1));
+        (0..len).step_by(size).map(move |start| start..(start + size).min(len))
+    }
+
+    /// For each row of a block its query (place in the segment) and packed head index `token * n_heads + head`;
+    /// heads of the group one after the other, queries within.
+    fn rows(&self, block: &Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let (heads, kv_head, first) = (self.heads, self.kv_head, self.segment.tokens.start);
+        let block = block.clone();
+        (0..heads.group()).flat_map(move |g| {
+            let head = kv_head * heads.group() + g;
+            block.clone().map(move |query| (query, (first + query) * heads.n_heads + head))
+        })
+    }
+
+    /// Gathers queries, outputs or their derivatives of a block, `[group * block, hd]`.
+    fn gather_rows(&self, all: &[f32], block: &Range<usize>, out: &mut Vec<f32>) {
+        let hd = self.heads.head_dim;
+        out.clear();
+        for (_, at) in self.rows(block) {
+            out.extend_from_slice(&all[at * hd..(at + 1) * hd]);
+        }
+    }
+}
+
+fn parts<'a>(heads: HeadShape, packing: &'a Packing) -> impl Iterator<Item = Part<'a>> {
+    packing.segments.iter().flat_map(move |segment| {
+        (0..heads.n_kv_heads).map(move |kv_head| Part { heads, segment, kv_head })
+    })
+}
+
+fn scale_of(heads: HeadShape) -> f32 {
+    (heads.head_dim as f32).sqrt().recip()
+}
+
+/// Output and log-sums.
+pub(super) fn forward(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    heads: HeadShape,
+    packing: &Packing,
+) -> (Vec<f32>, Vec<f32>) {
+    let hd = heads.head_dim;
+    let scale = scale_of(heads);
+    let mut out = vec![0.0; q.len()];
+    let mut lse = vec![0.0; packing.n_tokens() * heads.n_heads];
+    let (mut keys, mut values, mut queries) = (vec![], vec![], vec![]);
+    let (mut scores, mut mixed) = (vec![], vec![]);
+    for part in parts(heads, packing) {
+        part.gather_keys(k, &mut keys);
+        part.gather_keys(v, &mut values);
+        let before = part.segment.prefix_len();
+        for block in part.blocks() {
+            part.gather_rows(q, &block, &mut queries);
+            let (m, n) = (queries.len() / hd, before + block.end);
+            debug_assert!(n <= part.n_keys());
+            scores.resize(m * n, 0.0);
+            mixed.resize(m * hd, 0.0);
+            let keys = View::new(&keys[..n * hd], n, hd);
+            product(&mut scores, n, false, View::new(&queries, m, hd), keys.transposed());
+            for ((query, at), row) in part.rows(&block).zip(scores.chunks_mut(n)) {
+                lse[at] = softmax_row(row, before + query + 1, scale);
+            }
+            let values = View::new(&values[..n * hd], n, hd);
+            product(&mut mixed, hd, false, View::new(&scores, m, n), values);
+            for ((_, at), row) in part.rows(&block).zip(mixed.chunks(hd)) {
+                out[at * hd..(at + 1) * hd].copy_from_slice(row);
+            }
+        }
+    }
+    (out, lse)
+}
+
+/// Derivatives with respect to queries, keys and values.
+pub(super) fn backward(known: &Known<'_>, heads: HeadShape, packing: &Packing) -> [Vec<f32>; 3] {
+    let Known { q, k, v, out, lse, d_out } = *known;
+    let hd = heads.head_dim;
+    let scale = scale_of(heads);
+    let mut dq = vec![0.0; q.len()];
+    let (mut dk, mut dv) = (vec![0.0; k.len()], vec![0.0; v.len()]);
+    let (mut keys, mut values, mut queries, mut slopes) = (vec![], vec![], vec![], vec![]);
+    let (mut dkeys, mut dvalues, mut dqueries) = (vec![], vec![], vec![]);
+    let (mut weights, mut dscores) = (vec![], vec![]);
+    for part in parts(heads, packing) {
+        part.gather_keys(k, &mut keys);
+        part.gather_keys(v, &mut values);
+        for sums in [&mut dkeys, &mut dvalues] {
+            sums.clear();
+            sums.resize(keys.len(), 0.0);
+        }
+        let before = part.segment.prefix_len();
+        for block in part.blocks() {
+            part.gather_rows(q, &block, &mut queries);
+            part.gather_rows(d_out, &block, &mut slopes);
+            let (m, n) = (queries.len() / hd, before + block.end);
+            weights.resize(m * n, 0.0);
+            dscores.resize(m * n, 0.0);
+            dqueries.resize(m * hd, 0.0);
+            let (keys, values) =
+                (View::new(&keys[..n * hd], n, hd), View::new(&values[..n * hd], n, hd));
+            let (queries, slopes) = (View::new(&queries, m, hd), View::new(&slopes, m, hd));
+            product(&mut weights, n, false, queries, keys.transposed());
+            product(&mut dscores, n, false, slopes, values.transposed());
+            let rows = weights.chunks_mut(n).zip(dscores.chunks_mut(n));
+            for ((query, at), (weights, dscores)) in part.rows(&block).zip(rows) {
+                let at_head = at * hd..(at + 1) * hd;
+                let (d_out, out) = (&d_out[at_head.clone()], &out[at_head]);
+                softmax_row_back(weights, dscores, before + query + 1, scale, lse[at], d_out, out);
+            }
+            let (weights, dscores) = (View::new(&weights, m, n), View::new(&dscores, m, n));
+            product(&mut dvalues[..n * hd], hd, true, weights.transposed(), slopes);
+            product(&mut dkeys[..n * hd], hd, true, dscores.transposed(), queries);
+            product(&mut dqueries, hd, false, dscores, keys);
+            for ((_, at), row) in part.rows(&block).zip(dqueries.chunks(hd)) {
+                dq[at * hd..(at + 1) * hd].copy_from_slice(row);
+            }
+        }
+        part.scatter_keys(&dkeys, &mut dk);
+        part.scatter_keys(&dvalues, &mut dv);
+    }
+    [dq, dk, dv]
+}
+
+simd::vectorized! {
+    /// Turns the first `n_seen` scores of a row into weights, the others into zeros; gives the log-sum.
+    fn softmax_row(row: &mut [f32], n_seen: usize, scale: f32) -> f32 {
+        let (seen, hidden) = row.split_at_mut(n_seen);
+        let max = simd::max(seen);
+        let sum = simd::exp_shifted(seen, max, scale);
+        hidden.fill(0.0);
+        let inverse = sum.recip();
+        for weight in seen {
+            *weight *= inverse;
+        }
+        max * scale + sum.ln()
+    }
+
+    /// Turns scores into weights and derivatives of weights into derivatives of scores.
+    fn softmax_row_back(
+        weights: &mut [f32],
+        dscores: &mut [f32],
+        n_seen: usize,
+        scale: f32,
+        lse: f32,
+        d_out: &[f32],
+        out: &[f32],
+    ) {
+        let along = simd::dot(d_out, out);
+        let (weights, hidden) = weights.split_at_mut(n_seen);
+        hidden.fill(0.0);
+        let (dscores, hidden) = dscores.split_at_mut(n_seen);
+        hidden.fill(0.0);
+        for (weight, dscore) in weights.iter_mut().zip(dscores) {
+            *weight = simd::exp(*weight * scale - lse);
+            *dscore = *weight * (*dscore - along) * scale;
+        }
+    }
+}

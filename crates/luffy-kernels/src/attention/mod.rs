@@ -1,0 +1,109 @@
+//! Causal attention with grouped queries over packed sequences.
+
+mod composed;
+#[cfg(feature = "flex")]
+mod fused;
+
+use burn::tensor::Tensor;
+
+use crate::HeadShape;
+use crate::compose::{leaf, of, pull};
+#[cfg(feature = "flex")]
+use crate::host;
+use luffy_core::Packing;
+
+/// What attention gives, and what its way back needs.
+#[derive(Debug, Clone)]
+pub struct Attended {
+    /// `[N, n_heads * head_dim]`.
+    pub out: Tensor<2>,
+    /// Log of the sum of exponentials of each token and head, `[N, n_heads]`; the composed form has no use
+    /// for it.
+    lse: Option<Tensor<2>>,
+}
+
+impl From<Tensor<2>> for Attended {
+    /// An output whose way back nobody asks for.
+    fn from(out: Tensor<2>) -> Self {
+        Self { out, lse: None }
+    }
+}
+
+/// `softmax(q k' / sqrt(head_dim)) v` head by head: `q` `[N, n_heads * head_dim]`, `k` and `v`
+/// `[N, n_kv_heads * head_dim]`. A token sees the prefix of its segment, what stands before it in the segment,
+/// and itself.
+///
+/// Scores are made for a block of queries at a time, against the keys that the block sees: what is hidden
+/// costs half a block at most, and no matrix of all scores ever stands.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn attention(
+    q: &Tensor<2>,
+    k: &Tensor<2>,
+    v: &Tensor<2>,
+    heads: HeadShape,
+    packing: &Packing,
+) -> Attended {
+    check(q, k, v, heads, packing);
+    #[cfg(feature = "flex")]
+    if let (Some(qs), Some(ks), Some(vs)) = (host::values(q), host::values(k), host::values(v)) {
+        let n = packing.n_tokens();
+        let (out, lse) = fused::forward(&qs, &ks, &vs, heads, packing);
+        let device = q.device();
+        return Attended {
+            out: host::tensor(out, q.dims(), &device),
+            lse: Some(host::tensor(lse, [n, heads.n_heads], &device)),
+        };
+    }
+    let out = composed::attention(q.clone(), k.clone(), v.clone(), heads, packing);
+    Attended { out, lse: None }
+}
+
+/// The way back of [`attention`]: derivatives with respect to `q`, `k` and `v`. Weights are made again from the
+/// kept sums. With `P` the weights, `S = q k' / sqrt(head_dim)` and `o` the output,
+///
+/// ```text
+/// dv = P' do      dP = do v'      dS = P (dP - sum(do o))      dq = dS k / sqrt(hd)      dk = dS' q / sqrt(hd)
+/// ```
+///
+/// # Reference
+/// "FlashAttention-2", <https://arxiv.org/abs/2307.08691>.
+pub fn attention_backward(
+    q: &Tensor<2>,
+    k: &Tensor<2>,
+    v: &Tensor<2>,
+    attended: &Attended,
+    d_out: &Tensor<2>,
+    heads: HeadShape,
+    packing: &Packing,
+) -> [Tensor<2>; 3] {
+    check(q, k, v, heads, packing);
+    #[cfg(feature = "flex")]
+    if let (Some(qs), Some(ks), Some(vs), Some(lse)) =
+        (host::values(q), host::values(k), host::values(v), &attended.lse)
+        && let (Some(out), Some(lse), Some(slope)) =
+            (host::values(&attended.out), host::values(lse), host::values(d_out))
+    {
+        let known = fused::Known { q: &qs, k: &ks, v: &vs, out: &out, lse: &lse, d_out: &slope };
+        let [dq, dk, dv] = fused::backward(&known, heads, packing);
+        let device = q.device();
+        return [
+            host::tensor(dq, q.dims(), &device),
+            host::tensor(dk, k.dims(), &device),
+            host::tensor(dv, v.dims(), &device),
+        ];
+    }
+    let leaves = [leaf(q), leaf(k), leaf(v)];
+    let [q, k, v] = leaves.clone();
+    let mut found = pull(composed::attention(q, k, v, heads, packing), d_out);
+    leaves.map(|leaf| of(&leaf, &mut found))
+}
+
+fn check(q: &Tensor<2>, k: &Tensor<2>, v: &Tensor<2>, heads: HeadShape, packing: &Packing) {
+    let HeadShape { n_heads, n_kv_heads, head_dim } = heads;
+    let n = packing.n_tokens();
+    assert_eq!(q.dims(), [n, n_heads * head_dim], "queries of every packed token");
+    assert_eq!(k.dims(), [n, n_kv_heads * head_dim], "keys of every packed token");
+    assert_eq!(v.dims(), k.dims(), "values are as many as keys");
+}

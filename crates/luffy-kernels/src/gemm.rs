@@ -1,0 +1,85 @@
+//! The matrix product over slices.
+
+use gemm::Parallelism;
+
+/// A matrix in a slice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Values between a row and the next, a column and the next.
+    pub(crate) strides: [usize; 2],
+}
+
+impl<'a> View<'a> {
+    /// Rows one after the other.
+    pub(crate) const fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self { data, rows, columns, strides: [columns, 1] }
+    }
+
+    pub(crate) const fn transposed(self) -> Self {
+        let [row, column] = self.strides;
+        Self { data: self.data, rows: self.columns, columns: self.rows, strides: [column, row] }
+    }
+}
+
+/// Products below this many multiplications stay on one thread.
+const PARALLEL: usize = 192 * 192 * 192;
+
+/// `dst = a b`, or `dst += a b` where `add`; `dst` is `[a.rows, b.columns]`, its rows `row_stride` apart.
+///
+/// # Panics
+/// If shapes do not fit or a matrix reaches out of its slice.
+pub(crate) fn product(dst: &mut [f32], row_stride: usize, add: bool, a: View<'_>, b: View<'_>) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(k, b.rows, "inner sizes of a product are equal");
+    if m == 0 || n == 0 {
+        return;
+    }
+    let last = |rows: usize, columns: usize, [row, column]: [usize; 2]| {
+        (rows - 1) * row + (columns - 1) * column
+    };
+    assert!(row_stride >= n, "rows of a result do not overlap");
+    assert!(last(m, n, [row_stride, 1]) < dst.len(), "the result fits its slice");
+    if k == 0 {
+        if !add {
+            for row in dst.chunks_mut(row_stride).take(m) {
+                row[..n].fill(0.0);
+            }
+        }
+        return;
+    }
+    assert!(last(m, k, a.strides) < a.data.len(), "the left matrix lies in its slice");
+    assert!(last(k, n, b.strides) < b.data.len(), "the right matrix lies in its slice");
+    let is_large = m * n * k >= PARALLEL && rayon::current_num_threads() > 1;
+    let parallelism = if is_large { Parallelism::Rayon(0) } else { Parallelism::None };
+    let stride =
+        |stride: usize| isize::try_from(stride).expect("a slice is shorter than isize::MAX");
+    #[allow(unsafe_code, reason = "the library takes pointers")]
+    // Safety: the largest offset of each matrix was checked against its slice, strides are not negative, the
+    // result is borrowed mutably, so it overlaps neither input, and its rows do not overlap each other.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            stride(row_stride),
+            add,
+            a.data.as_ptr(),
+            stride(a.strides[1]),
+            stride(a.strides[0]),
+            b.data.as_ptr(),
+            stride(b.strides[1]),
+            stride(b.strides[0]),
+            1.0_f32,
+            1.0_f32,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

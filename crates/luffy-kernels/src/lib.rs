@@ -1,0 +1,51 @@
+//! The operations of a decoder-only language model on burn tensors.
+//!
+//! Each operation has a composed form, made of burn's own operations, that runs on every backend and carries
+//! a graph on an autodiff device. With the feature `flex`, plain `f32` tensors of burn's CPU backend take a
+//! fused form instead: one pass over the values where the composition takes five to twelve, and vector
+//! instructions where burn calls `exp` number by number. Each operation with a `_backward` has its way back
+//! in closed form; elsewhere the way back is the graph of the composed form. Both forms agree to rounding;
+//! tests hold them against one another and against finite differences.
+//!
+//! Sequences lie one after the other without padding ([`luffy_core::Packing`]), and sequences that begin alike may share
+//! that beginning.
+//!
+//! This crate is the one place in the workspace with `unsafe` code: the call of the matrix product
+//! (`gemm.rs`), behind checks of every bound; calls of functions compiled for instructions that the processor was
+//! asked for (`simd.rs`, `wide.rs`); and the two calls that tune the allocator (`allocator.rs`).
+
+mod adamw;
+mod allocator;
+mod attention;
+mod cache;
+mod compose;
+#[cfg(feature = "flex")]
+mod gemm;
+mod heads;
+#[cfg(feature = "flex")]
+mod host;
+mod linear;
+mod norm;
+mod packed;
+mod rotary;
+mod same;
+mod scores;
+#[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "only fused loops use all of it"))]
+mod simd;
+mod swiglu;
+#[cfg(feature = "flex")]
+mod wide;
+
+pub use adamw::{AdamWRule, adamw_step, sum_of_squares};
+pub use allocator::keep_large_blocks;
+pub use attention::{Attended, attention, attention_backward};
+pub use cache::KvCache;
+pub use heads::HeadShape;
+pub use linear::{add_rows, linear, linear_add, linear_backward, matmul, matmul_add};
+pub use norm::{rms_norm, rms_norm_backward};
+pub use packed::PackedMatrix;
+pub use rotary::Rotation;
+pub use same::is_same_buffer;
+pub use scores::{TokenScores, token_scores, token_scores_backward};
+pub use simd::{exp_into, softmax_weights};
+pub use swiglu::{swiglu, swiglu_backward};

@@ -1,0 +1,117 @@
+//! Matrix products, with what is added to them.
+
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+
+#[cfg(feature = "flex")]
+use crate::gemm::{View, product};
+#[cfg(feature = "flex")]
+use crate::host;
+
+/// `x W + bias`: `[N, in]` times `[in, out]` to `[N, out]`.
+pub fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<2> {
+    let Some(bias) = bias else { return matmul(x, weight) };
+    #[cfg(feature = "flex")]
+    if let (Some(a), Some(b), Some(bias)) =
+        (host::matrix(x), host::matrix(weight), host::values(bias))
+    {
+        let [n, _] = x.dims();
+        let out: Vec<f32> = (0..n).flat_map(|_| bias.iter().copied()).collect();
+        return fused(Some(out), &a, &b, x, weight);
+    }
+    x.clone().matmul(weight.clone()) + bias.clone().unsqueeze_dim::<2>(0)
+}
+
+/// `sum + x W + bias`.
+pub fn linear_add(
+    sum: Tensor<2>,
+    x: &Tensor<2>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+) -> Tensor<2> {
+    let out = matmul_add(sum, x, weight);
+    match bias {
+        Some(bias) => out + bias.clone().unsqueeze_dim::<2>(0),
+        None => out,
+    }
+}
+
+/// `a b`: `[N, k]` times `[k, M]`. Either may be a transposed view.
+pub fn matmul(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let (Some(left), Some(right)) = (host::matrix(a), host::matrix(b)) {
+        return fused(None, &left, &right, a, b);
+    }
+    a.clone().matmul(b.clone())
+}
+
+/// `sum + a b`, into the buffer of `sum` where nobody else holds it.
+pub fn matmul_add(sum: Tensor<2>, a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let (Some(left), Some(right)) = (host::matrix(a), host::matrix(b))
+        && host::values(&sum).is_some()
+    {
+        let [_, columns] = sum.dims();
+        return host::change(sum, |out| {
+            product(out, columns, true, view(&left, a), view(&right, b));
+        });
+    }
+    sum + a.clone().matmul(b.clone())
+}
+
+#[cfg(feature = "flex")]
+fn view<'a>(matrix: &'a host::Matrix, of: &Tensor<2>) -> View<'a> {
+    let [rows, columns] = of.dims();
+    View { data: matrix.data(), rows, columns, strides: matrix.strides }
+}
+
+/// `a b`, or `sum + a b`.
+#[cfg(feature = "flex")]
+fn fused(
+    sum: Option<Vec<f32>>,
+    left: &host::Matrix,
+    right: &host::Matrix,
+    a: &Tensor<2>,
+    b: &Tensor<2>,
+) -> Tensor<2> {
+    let shape = [a.dims()[0], b.dims()[1]];
+    let add = sum.is_some();
+    let mut out = sum.unwrap_or_else(|| vec![0.0; shape[0] * shape[1]]);
+    product(&mut out, shape[1], add, view(left, a), view(right, b));
+    host::tensor(out, shape, &a.device())
+}
+
+/// The way back of [`linear`]: derivatives with respect to `x`, added to `dx` where it is given, and to the
+/// matrix: `dy W'` and `x' dy`. That of the bias is the sum of `dy` over its rows.
+pub fn linear_backward(
+    x: &Tensor<2>,
+    weight: &Tensor<2>,
+    dy: &Tensor<2>,
+    dx: Option<Tensor<2>>,
+) -> (Tensor<2>, Tensor<2>) {
+    let back = weight.clone().transpose();
+    let dx = match dx {
+        Some(dx) => matmul_add(dx, dy, &back),
+        None => matmul(dy, &back),
+    };
+    (dx, matmul(&x.clone().transpose(), dy))
+}
+
+/// Adds row `i` of `rows`, `[n, d]`, to row `places[i]` of `sum`, `[N, d]`, in order. Places may repeat.
+pub fn add_rows(sum: Tensor<2>, places: &Tensor<1, Int>, rows: &Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let Some(values) = host::values(rows)
+        && host::values(&sum).is_some()
+    {
+        let [_, d] = sum.dims();
+        let places: Vec<usize> =
+            places.to_data().iter::<i64>().map(|place| place as usize).collect();
+        return host::change(sum, |sum| {
+            for (place, row) in places.iter().zip(values.chunks(d)) {
+                for (sum, x) in sum[place * d..(place + 1) * d].iter_mut().zip(row) {
+                    *sum += x;
+                }
+            }
+        });
+    }
+    sum.select_assign(0, places.clone(), rows.clone(), IndexingUpdateOp::Add)
+}

@@ -51,7 +51,8 @@ class Held:
         ).eval()
         self.forward = torch.compile(self.model) if compiled else self.model
         self.optimizer = None
-        self.trainer = None
+        # The fixed cache of compiled decoding and what it was made for: a new one would be compiled for again.
+        self.cache = None, None
 
 
 def rollout(held, job):
@@ -102,7 +103,10 @@ def compiled_loop(held, ids, lengths):
     """The same with a cache of fixed size, which is what a compiled model needs."""
     longest = int(lengths.max())
     batch, prompt = ids.shape
-    cache = StaticCache(config=held.model.config, max_cache_len=prompt + longest)
+    if held.cache[0] != (batch, prompt + longest):
+        held.cache = (batch, prompt + longest), StaticCache(held.model.config, max_cache_len=prompt + longest)
+    cache = held.cache[1]
+    cache.reset()
     drawn = torch.zeros(batch, longest, dtype=torch.long)
     logits = held.model(
         ids, past_key_values=cache, cache_position=torch.arange(prompt), use_cache=True, logits_to_keep=1
@@ -170,7 +174,7 @@ def update(held, job):
     seconds = time.perf_counter() - begin
     # Without gradients it is smaller for the jobs that follow.
     held.model.eval()
-    return seconds, {"tokens": ratio.numel(), "loss": float(loss), "grad_norm": float(norm)}
+    return seconds, {"tokens": ratio.numel(), "loss": loss.item(), "grad_norm": norm.item()}
 
 
 def parity_of_text(completions, **kwargs):

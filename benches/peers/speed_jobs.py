@@ -40,8 +40,8 @@ class Comparison:
         self.name, self.shape, self.jobs, self.base = name, shape, jobs, base
         # By side: how many times as fast as it ours has to be; sides whose memory ours has to stay below.
         self.targets, self.lighter, self.memory = targets or {}, lighter, memory
-        # Whether all sides compute the same numbers.
-        self.equal = equal
+        # Whether all sides compute the same numbers; whether their memory does not fit beside each other.
+        self.equal, self.alone = equal, shape == "large" and jobs[base]["job"] == "update"
 
 
 def comparisons(work, threads, quick):

@@ -102,11 +102,18 @@ def measure(sides, comparison, repetitions):
         for name in names:
             if name in failures:
                 continue
+            job = {**comparison.jobs[name], "seed": repetition}
             try:
-                answer = sides.ask(name, {**comparison.jobs[name], "seed": repetition})
+                if comparison.alone and repetition > 0:
+                    # A process by itself, so it needs a warm-up of its own.
+                    sides.ask(name, job)
+                answer = sides.ask(name, job)
             except Failed as failure:
                 failures[name] = str(failure)
                 continue
+            finally:
+                if comparison.alone:
+                    sides.stop()
             if repetition == 0:
                 said[name] = answer
             else:

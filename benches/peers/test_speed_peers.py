@@ -21,7 +21,20 @@ for line in sys.stdin:
     said = {"error": "no"} if job.get("do") == "fail" else {"seconds": job["takes"], "tokens": 6, "peak_gib": 0.5}
     print(json.dumps({**said, "seed": job["seed"]}), flush=True)
 """
+SCORE = {"job": "score"}
 COMMANDS = {"ours": [sys.executable, "-c", STAND_IN], "torch": [sys.executable, "-c", STAND_IN]}
+
+
+class Counted(speed_peers.Sides):
+    """Notes how many processes there are whenever one is asked."""
+
+    counts = []
+
+    def ask(self, side, job):
+        try:
+            return super().ask(side, job)
+        finally:
+            self.counts.append(len(self.workers))
 
 
 def all_jobs(quick=False, threads=2):
@@ -29,25 +42,34 @@ def all_jobs(quick=False, threads=2):
 
 
 class Measuring(unittest.TestCase):
-    def measured(self, jobs):
-        sides = speed_peers.Sides(COMMANDS)
-        found = speed_peers.measure(sides, Comparison("a", "small", jobs), 3)
+    def measured(self, jobs, shape="small"):
+        sides = Counted(COMMANDS)
+        sides.counts = []
+        found = speed_peers.measure(sides, Comparison("a", shape, jobs), 3)
+        self.counts = sides.counts
         sides.stop()
         return found
 
     def test_the_first_pass_is_not_timed(self):
-        seconds, said, failures = self.measured({OURS: {"takes": 2.0}, "loop": {"takes": 5.0}})
+        seconds, said, failures = self.measured({OURS: {**SCORE, "takes": 2.0}, "loop": {"takes": 5.0}})
         self.assertEqual(seconds, {OURS: [2.0] * 3, "loop": [5.0] * 3})
         self.assertEqual((said[OURS]["seed"], failures), (0, {}))
 
+    def test_large_updates_never_stand_beside_each_other(self):
+        jobs = {side: {"job": "update", "takes": 2.0} for side in (OURS, "torch")}
+        for shape, most in (("large", 1), ("small", 2)):
+            seconds, _, failures = self.measured(jobs, shape)
+            self.assertEqual((seconds, failures), ({OURS: [2.0] * 3, "torch": [2.0] * 3}, {}))
+            self.assertEqual(max(self.counts), most)
+
     def test_a_side_that_fails_or_dies_is_told_and_the_other_goes_on(self):
         for doing, words in (("fail", "no"), ("die", "status 3")):
-            seconds, _, failures = self.measured({OURS: {"takes": 2.0}, "loop": {"do": doing}})
+            seconds, _, failures = self.measured({OURS: {**SCORE, "takes": 2.0}, "loop": {"do": doing}})
             self.assertEqual((seconds[OURS], seconds["loop"]), ([2.0] * 3, []))
             self.assertIn(words, failures["loop"])
 
     def test_memory_is_that_of_a_process_for_each_side(self):
-        comparison = Comparison("a", "small", {OURS: {"takes": 1.0}, "loop": {"do": "die"}})
+        comparison = Comparison("a", "small", {OURS: {**SCORE, "takes": 1.0}, "loop": {"do": "die"}})
         self.assertEqual(speed_peers.peaks(COMMANDS, comparison), {OURS: 0.5, "loop": None})
 
 
@@ -81,7 +103,7 @@ class Figures(unittest.TestCase):
 
 class Tables(unittest.TestCase):
     def result(self, theirs, target=None, failures=None, gib=None):
-        jobs = {OURS: {}, "torch": {}}
+        jobs = {OURS: SCORE, "torch": SCORE}
         comparison = Comparison("job", "small", jobs, {"torch": target} if target else None, lighter=("torch",))
         said = {OURS: {"tokens": 100}, "torch": {"tokens": 100}}
         return Result(comparison, {OURS: [2.0, 2.0], "torch": theirs}, said, failures or {}, gib or {})

@@ -1,4 +1,4 @@
-"""Makes the Python environment of the comparisons with PyTorch: make_venv.py DIR [--full].
+"""Makes the Python environment of the comparisons with PyTorch: make_venv.py DIR [--full] [--requirements FILE].
 
 The registry's x86 wheels of torch are built for CUDA and need 4.3 GB of NVIDIA libraries to be imported, also
 where nothing but the CPU is used. Instead of those, one small library is compiled that has every function
@@ -27,8 +27,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dir", type=pathlib.Path, metavar="DIR")
     parser.add_argument("--full", action="store_true", help="with NVIDIA's libraries: 6.9 GB instead of 2.1 GB")
+    parser.add_argument(
+        "--requirements", type=pathlib.Path, default=REQUIREMENTS, metavar="FILE", help="other packages, as complete"
+    )
     args = parser.parse_args()
-    small = REQUIREMENTS.read_text()
+    small = args.requirements.read_text()
     full = small + "# with every dependency of torch\n"
     stamp = args.dir / STAMP
     # A full environment does for every purpose.
@@ -42,7 +45,7 @@ def main():
     say(f"making {args.dir} (once)")
     run([sys.executable, "-m", "venv", "--clear", args.dir])
     python = args.dir / "bin/python"
-    install = [python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "-r", REQUIREMENTS]
+    install = [python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "-r", args.requirements]
     slim = not args.full and make_slim(python, install)
     if not slim:
         say("installing every dependency of torch (6.9 GB)")

@@ -26,6 +26,7 @@ Checking
 Measuring
   bench grader [--write] [FLAGS]     the grader beside math-verify: speed, agreement, hostile answers
   bench memory [FLAGS]               peak memory of loading, scoring and training (--config FILE)
+  bench peers [--write] [FLAGS]      rollout, update and the whole step beside TRL on PyTorch
 
 B is `flex` (CPU, the default), `cuda` or `tch`; docs/src/backends.md says what each needs.
 FLAGS go to the program: `cargo xtask train --help` lists them, `.. conformance grader --help` others.

@@ -8,7 +8,7 @@ use crate::process::{self, Failure};
 
 /// What keeps glibc from handing every large tensor back to the kernel; measured at 17 % of a training
 /// step on flex.
-const MALLOC: [(&str, &str); 2] =
+pub(crate) const MALLOC: [(&str, &str); 2] =
     [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "34359738368")];
 
 /// Becomes `luffy ARGS`; returns only if it cannot be started.

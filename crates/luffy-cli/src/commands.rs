@@ -67,6 +67,9 @@ enum Command {
     /// Peak memory and seconds of loading, scoring and one training step.
     #[command(hide = true)]
     MeasureMemory(crate::measure::MeasureArgs),
+    /// Does the jobs that `cargo xtask bench peers` writes to its input, a JSON object a line.
+    #[command(hide = true)]
+    MeasureSpeed,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +143,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Recipes { name } => recipes(name.as_deref()),
         Command::ScoreSample(args) => crate::score::score_sample(&args),
         Command::MeasureMemory(args) => crate::measure::measure(&args),
+        Command::MeasureSpeed => crate::measure::measure_speed(),
         Command::ConformanceObjective(args) => crate::conformance::objective(&args),
         Command::ConformanceModels(args) => crate::conformance::models(&args),
     }

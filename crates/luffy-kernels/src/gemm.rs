@@ -32,39 +32,67 @@ const PARALLEL: usize = 192 * 192 * 192;
 /// # Panics
 /// If shapes do not fit or a matrix reaches out of its slice.
 pub(crate) fn product(dst: &mut [f32], row_stride: usize, add: bool, a: View<'_>, b: View<'_>) {
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    assert_eq!(k, b.rows, "inner sizes of a product are equal");
+    let (m, n) = (a.rows, b.columns);
     if m == 0 || n == 0 {
         return;
     }
+    assert!(row_stride >= n, "rows of a result do not overlap");
+    assert!((m - 1) * row_stride + n <= dst.len(), "the result fits its slice");
+    #[allow(unsafe_code, reason = "the library takes pointers")]
+    // Safety: the result was checked to lie in its slice, whose values are there to be read.
+    unsafe {
+        into(dst.as_mut_ptr(), row_stride, add, a, b);
+    }
+}
+
+/// `a b` in a buffer of its own, which is written once.
+///
+/// # Panics
+/// If shapes do not fit or a matrix reaches out of its slice.
+pub(crate) fn new_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
+    let len = a.rows * b.columns;
+    if a.columns == 0 || len == 0 {
+        return vec![0.0; len];
+    }
+    let mut out = Vec::with_capacity(len);
+    #[allow(unsafe_code, reason = "the library takes pointers")]
+    // Safety: there is room for `len` values; without `add` all of them are written and none is read.
+    unsafe {
+        into(out.as_mut_ptr(), b.columns, false, a, b);
+        out.set_len(len);
+    }
+    out
+}
+
+/// The call of the library.
+///
+/// # Safety
+/// `dst` points at room for `a.rows` rows of `b.columns` values, `row_stride` apart, `row_stride` not below
+/// `b.columns`, borrowed by nobody else; with `add`, or where the inner size is zero, values are there.
+#[allow(unsafe_code, reason = "the library takes pointers")]
+unsafe fn into(dst: *mut f32, row_stride: usize, add: bool, a: View<'_>, b: View<'_>) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(k, b.rows, "inner sizes of a product are equal");
     let last = |rows: usize, columns: usize, [row, column]: [usize; 2]| {
         (rows - 1) * row + (columns - 1) * column
     };
-    assert!(row_stride >= n, "rows of a result do not overlap");
-    assert!(last(m, n, [row_stride, 1]) < dst.len(), "the result fits its slice");
-    if k == 0 {
-        if !add {
-            for row in dst.chunks_mut(row_stride).take(m) {
-                row[..n].fill(0.0);
-            }
-        }
-        return;
+    if k > 0 {
+        assert!(last(m, k, a.strides) < a.data.len(), "the left matrix lies in its slice");
+        assert!(last(k, n, b.strides) < b.data.len(), "the right matrix lies in its slice");
     }
-    assert!(last(m, k, a.strides) < a.data.len(), "the left matrix lies in its slice");
-    assert!(last(k, n, b.strides) < b.data.len(), "the right matrix lies in its slice");
     let is_large = m * n * k >= PARALLEL && rayon::current_num_threads() > 1;
     let parallelism = if is_large { Parallelism::Rayon(0) } else { Parallelism::None };
     let stride =
         |stride: usize| isize::try_from(stride).expect("a slice is shorter than isize::MAX");
     #[allow(unsafe_code, reason = "the library takes pointers")]
-    // Safety: the largest offset of each matrix was checked against its slice, strides are not negative, the
-    // result is borrowed mutably, so it overlaps neither input, and its rows do not overlap each other.
+    // Safety: the largest offset of each input was checked against its slice, strides are not negative, and
+    // the caller vouches for the result.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            dst.as_mut_ptr(),
+            dst,
             1,
             stride(row_stride),
             add,

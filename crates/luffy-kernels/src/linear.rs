@@ -3,7 +3,7 @@
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
 #[cfg(feature = "flex")]
-use crate::gemm::{View, product};
+use crate::gemm::{View, new_product, product};
 #[cfg(feature = "flex")]
 use crate::host;
 
@@ -74,9 +74,14 @@ fn fused(
     b: &Tensor<2>,
 ) -> Tensor<2> {
     let shape = [a.dims()[0], b.dims()[1]];
-    let add = sum.is_some();
-    let mut out = sum.unwrap_or_else(|| vec![0.0; shape[0] * shape[1]]);
-    product(&mut out, shape[1], add, view(left, a), view(right, b));
+    let (left, right) = (view(left, a), view(right, b));
+    let out = match sum {
+        Some(mut sum) => {
+            product(&mut sum, shape[1], true, left, right);
+            sum
+        }
+        None => new_product(left, right),
+    };
     host::tensor(out, shape, &a.device())
 }
 

@@ -22,9 +22,10 @@ pub fn token_scores(logits: &Tensor<2>, targets: &Tensor<1, Int>) -> TokenScores
     if let Some(values) = host::values(logits) {
         let [n, v] = logits.dims();
         let targets = targets.to_data();
+        let mut room = vec![0.0; v];
         let mut columns = [(); 3].map(|()| Vec::with_capacity(n));
         for (row, target) in values.chunks(v).zip(targets.iter::<i64>()) {
-            let (lse, entropy) = row_scores(row);
+            let (lse, entropy) = row_scores(row, &mut room);
             let scores = [row[target as usize] - lse, entropy, lse];
             for (column, score) in columns.iter_mut().zip(scores) {
                 column.push(score);
@@ -50,27 +51,13 @@ pub fn token_scores(logits: &Tensor<2>, targets: &Tensor<1, Int>) -> TokenScores
 
 #[cfg(feature = "flex")]
 simd::vectorized! {
-    /// `lse` and entropy of one row.
-    fn row_scores(row: &[f32]) -> (f32, f32) {
+    /// `lse` and entropy of one row; `room` is as long.
+    fn row_scores(row: &[f32], room: &mut [f32]) -> (f32, f32) {
         let max = simd::max(row);
-        let (mut sums, mut means) = ([0.0_f32; simd::LANES], [0.0_f32; simd::LANES]);
-        let (chunks, rest) = row.as_chunks::<{ simd::LANES }>();
-        let mut tail = [f32::NEG_INFINITY; simd::LANES];
-        tail[..rest.len()].copy_from_slice(rest);
-        for chunk in chunks.iter().chain([&tail]) {
-            for i in 0..simd::LANES {
-                let d = chunk[i] - max;
-                let e = simd::exp(d);
-                sums[i] += e;
-                // A token that cannot come has no part in the entropy.
-                means[i] += if e > 0.0 { e * d } else { 0.0 };
-            }
-        }
-        let (mut sum, mut mean) = (0.0, 0.0);
-        for i in 0..simd::LANES {
-            sum += sums[i];
-            mean += means[i];
-        }
+        room.copy_from_slice(row);
+        let sum = simd::exp_shifted(room, max, 1.0);
+        // A token that cannot come has no part in the entropy.
+        let mean = simd::sum2(row, room, |x, e| if e > 0.0 { e * (x - max) } else { 0.0 });
         let log_sum = sum.ln();
         (log_sum + max, log_sum - mean / sum)
     }

@@ -101,11 +101,18 @@ pub(crate) fn max(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
+        for i in 0..LANES {
+            lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
         }
     }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| if *b > a { *b } else { a })
+    let mut max = f32::NEG_INFINITY;
+    for i in 0..LANES {
+        max = if lanes[i] > max { lanes[i] } else { max };
+    }
+    for value in rest {
+        max = if *value > max { *value } else { max };
+    }
+    max
 }
 
 /// `sum(f(i))` over two slices of equal length, in lanes.
@@ -138,21 +145,23 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Turns each value `x` into `exp((x - max) * scale)` and gives the sum of the results.
 #[inline(always)]
 pub(crate) fn exp_shifted(values: &mut [f32], max: f32, scale: f32) -> f32 {
+    // Two loops: a sum beside the exponential keeps the compiler from making vector code of either.
+    for value in values.iter_mut() {
+        *value = exp((*value - max) * scale);
+    }
     let mut lanes = [0.0_f32; LANES];
-    let (chunks, rest) = values.as_chunks_mut::<LANES>();
+    let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *value = exp((*value - max) * scale);
-            *lane += *value;
+        for i in 0..LANES {
+            lanes[i] += chunk[i];
         }
     }
     let mut sum = 0.0;
-    for lane in lanes {
-        sum += lane;
+    for i in 0..LANES {
+        sum += lanes[i];
     }
     for value in rest {
-        *value = exp((*value - max) * scale);
-        sum += *value;
+        sum += value;
     }
     sum
 }

@@ -6,11 +6,6 @@ use crate::backend::Backend;
 use crate::paths::{cargo, target_dir, workspace_root};
 use crate::process::{self, Failure};
 
-/// What keeps glibc from handing every large tensor back to the kernel; measured at 17 % of a training
-/// step on flex.
-pub(crate) const MALLOC: [(&str, &str); 2] =
-    [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "34359738368")];
-
 /// Becomes `luffy ARGS`; returns only if it cannot be started.
 pub(crate) fn run(mut args: Vec<String>) -> Result<(), Failure> {
     let backend = Backend::take_from(&mut args)?.unwrap_or(Backend::Flex);
@@ -56,11 +51,6 @@ pub(crate) fn command(backend: Backend, args: &[String]) -> Command {
         .arg(workspace_root().join("Cargo.toml"))
         .args(["-p", "luffy-cli", "--no-default-features", "--features", backend.feature(), "--"])
         .args(args);
-    for (name, value) in MALLOC {
-        if std::env::var_os(name).is_none() {
-            command.env(name, value);
-        }
-    }
     command
 }
 
@@ -106,18 +96,5 @@ mod tests {
         );
         check(&["--write", "page.md"], &["--write", "page.md"]);
         check(&["--minutes", "5"], &["--minutes", "5"]);
-    }
-
-    #[test]
-    fn malloc_keeps_large_blocks() {
-        let command = command(Backend::Flex, &[]);
-        let set: Vec<_> =
-            command.get_envs().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        for (name, _) in MALLOC {
-            assert!(
-                set.iter().any(|given| given == name) || std::env::var_os(name).is_some(),
-                "{name}"
-            );
-        }
     }
 }

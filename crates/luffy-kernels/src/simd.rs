@@ -115,25 +115,32 @@ pub(crate) fn max(values: &[f32]) -> f32 {
     max
 }
 
+/// Values that are added in `f32` before the sum goes on in `f64`: a vocabulary has 150,000.
+const BLOCK: usize = 2048;
+
 /// `sum(f(i))` over two slices of equal length, in lanes.
 #[inline(always)]
 pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [0.0_f32; LANES];
-    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
-    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for i in 0..LANES {
-            lanes[i] += f(a[i], b[i]);
+    let mut sum = 0.0_f64;
+    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+        let mut lanes = [0.0_f32; LANES];
+        let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+        let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+        for (a, b) in a_chunks.iter().zip(b_chunks) {
+            for i in 0..LANES {
+                lanes[i] += f(a[i], b[i]);
+            }
         }
+        let mut part = 0.0;
+        for i in 0..LANES {
+            part += lanes[i];
+        }
+        for (a, b) in a_rest.iter().zip(b_rest) {
+            part += f(*a, *b);
+        }
+        sum += f64::from(part);
     }
-    let mut sum = 0.0;
-    for lane in lanes {
-        sum += lane;
-    }
-    for (a, b) in a_rest.iter().zip(b_rest) {
-        sum += f(*a, *b);
-    }
-    sum
+    sum as f32
 }
 
 /// `sum(a b)`.
@@ -149,21 +156,7 @@ pub(crate) fn exp_shifted(values: &mut [f32], max: f32, scale: f32) -> f32 {
     for value in values.iter_mut() {
         *value = exp((*value - max) * scale);
     }
-    let mut lanes = [0.0_f32; LANES];
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    for chunk in chunks {
-        for i in 0..LANES {
-            lanes[i] += chunk[i];
-        }
-    }
-    let mut sum = 0.0;
-    for i in 0..LANES {
-        sum += lanes[i];
-    }
-    for value in rest {
-        sum += value;
-    }
-    sum
+    sum2(values, values, |x, _| x)
 }
 
 vectorized! {

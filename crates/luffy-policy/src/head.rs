@@ -61,14 +61,7 @@ impl Head {
             parts.push(token_scores(&logits, &targets.clone().slice(s![chunk.clone()])));
             kept = (chunk.len() == n).then_some(logits);
         }
-        let join = |of: fn(&TokenScores) -> &Tensor<1>| {
-            Tensor::cat(parts.iter().map(|part| of(part).clone()).collect(), 0)
-        };
-        let scores = TokenScores {
-            logprobs: join(|part| &part.logprobs),
-            entropy: join(|part| &part.entropy),
-            lse: join(|part| &part.lse),
-        };
+        let scores = TokenScores::cat(&parts);
         Scored { scores, targets: targets.clone(), logits: kept }
     }
 
@@ -87,15 +80,10 @@ impl Head {
             let hidden = hidden.clone().slice(s![chunk.clone(), ..]);
             let logits = kept.take().unwrap_or_else(|| self.logits(&hidden));
             let part = |all: &Tensor<1>| all.clone().slice(s![chunk.clone()]);
-            let scores = TokenScores {
-                logprobs: part(&scores.logprobs),
-                entropy: part(&scores.entropy),
-                lse: part(&scores.lse),
-            };
             let mut to_logits = token_scores_backward(
                 logits,
                 &targets.clone().slice(s![chunk.clone()]),
-                &scores,
+                &scores.part(chunk.clone()),
                 logprobs.map(part).as_ref(),
                 entropy.map(part).as_ref(),
             );

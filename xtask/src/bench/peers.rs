@@ -5,7 +5,6 @@ use std::process::Command;
 
 use super::{build, with_page};
 use crate::conformance::wants_help;
-use crate::luffy::MALLOC;
 use crate::paths::{cargo, peers, target_dir, workspace_root};
 use crate::process::{self, Failure};
 
@@ -60,8 +59,8 @@ pub(super) fn run(args: Vec<String>) -> Result<(), Failure> {
         .arg(workspace_root().join("testdata/models/configs"))
         .arg("--build")
         .arg(build());
-    // As a training run is started; the other side gets the same.
-    command.envs(MALLOC);
+    // What the program tells the allocator by itself, for the other side as well.
+    command.envs([("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "34359738368")]);
     Err(process::become_program(&mut command))
 }
 

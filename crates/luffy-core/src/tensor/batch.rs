@@ -218,3 +218,64 @@ pub fn micro_batches<'a>(rows: &'a [&'a Row], max_tokens: usize) -> Vec<&'a [&'a
     }
     batches
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tensors of this crate's tests would need a backend: the layout is what can go wrong, and it is host
+    /// data.
+    fn row(prompt: &[u32], response: &[u32]) -> Row {
+        Row::given(prompt.into(), response.to_vec())
+    }
+
+    #[test]
+    fn neighbours_with_one_prompt_share_it_and_others_stand_alone() {
+        let rows = [
+            row(&[1, 2], &[10, 11]),
+            row(&[1, 2], &[20]),
+            row(&[3], &[30, 31]),
+            row(&[1, 2], &[40]),
+        ];
+        let layout = Layout::new(&rows.iter().collect::<Vec<_>>(), 2);
+        assert_eq!(layout.tokens, [1, 2, 10, 11, 20, 3, 30, 31, 1, 2, 40]);
+        let segments: Vec<_> =
+            layout.packing.segments.iter().map(|s| (s.tokens.clone(), s.prefix.clone())).collect();
+        let shared = Some(0..2);
+        assert_eq!(
+            segments,
+            [(0..2, None), (2..4, shared.clone()), (4..5, shared), (5..8, None), (8..11, None)]
+        );
+        // The last token of the shared prompt predicts the first token of both responses.
+        assert_eq!(layout.places, [1, 2, 1, 5, 6, 9]);
+        assert_eq!(layout.targets, [10, 11, 20, 30, 31, 40]);
+        assert_eq!(layout.cells, [0, 1, 2, 4, 5, 6]);
+        assert_eq!(layout.spread, [0, 1, 2, 0, 3, 4, 5, 0]);
+        assert_eq!(layout.packing.positions(), [0, 1, 2, 3, 2, 0, 1, 2, 0, 1, 2]);
+    }
+
+    /// Lengths of the rows of each batch; prompts are one token, equal where `shared`.
+    fn cut(lens: &[usize], shared: bool, max_tokens: usize) -> Vec<Vec<usize>> {
+        let prompt = |i: usize| [if shared { 0 } else { i as u32 }];
+        let rows: Vec<Row> =
+            lens.iter().enumerate().map(|(i, len)| row(&prompt(i), &vec![0; len - 1])).collect();
+        let rows: Vec<&Row> = rows.iter().collect();
+        micro_batches(&rows, max_tokens)
+            .iter()
+            .map(|batch| batch.iter().map(|row| row.response.len() + 1).collect())
+            .collect()
+    }
+
+    #[test]
+    fn micro_batches_hold_what_fits() {
+        assert_eq!(cut(&[4, 4, 4], false, 12), [vec![4, 4, 4]]);
+        assert_eq!(cut(&[4, 4, 4], false, 11), [vec![4, 4], vec![4]]);
+        assert_eq!(cut(&[2, 2, 4], false, 8), [vec![2, 2, 4]]);
+        assert_eq!(cut(&[9, 2, 2], false, 4), [vec![9], vec![2, 2]]);
+        assert_eq!(cut(&[3], false, usize::MAX), [vec![3]]);
+        assert!(cut(&[], false, 5).is_empty());
+        // A shared prompt counts once in each batch: 4 + 3 + 3, and again 4.
+        assert_eq!(cut(&[4, 4, 4, 4], true, 10), [vec![4, 4, 4], vec![4]]);
+        assert_eq!(cut(&[4, 4, 4, 4], true, 9), [vec![4, 4], vec![4, 4]]);
+    }
+}

@@ -16,8 +16,7 @@ pub(super) struct Known<'a> {
     pub(super) q: &'a [f32],
     pub(super) k: &'a [f32],
     pub(super) v: &'a [f32],
-    pub(super) out: &'a [f32],
-    pub(super) lse: &'a [f32],
+    pub(super) sums: &'a [f32],
     pub(super) d_out: &'a [f32],
 }
 
@@ -99,7 +98,8 @@ fn scale_of(heads: HeadShape) -> f32 {
     (heads.head_dim as f32).sqrt().recip()
 }
 
-/// Output and log-sums.
+/// Output; and of each row of weights the largest score and the inverse of the sum, which make the same weights
+/// again, to the bit: `[N, n_heads, 2]`.
 pub(super) fn forward(
     q: &[f32],
     k: &[f32],
@@ -110,7 +110,7 @@ pub(super) fn forward(
     let hd = heads.head_dim;
     let scale = scale_of(heads);
     let mut out = vec![0.0; q.len()];
-    let mut lse = vec![0.0; packing.n_tokens() * heads.n_heads];
+    let mut sums = vec![0.0; packing.n_tokens() * heads.n_heads * 2];
     let (mut keys, mut values, mut queries) = (vec![], vec![], vec![]);
     let (mut scores, mut mixed) = (vec![], vec![]);
     for part in parts(heads, packing) {
@@ -126,7 +126,8 @@ pub(super) fn forward(
             let keys = View::new(&keys[..n * hd], n, hd);
             product(&mut scores, n, false, View::new(&queries, m, hd), keys.transposed());
             for ((query, at), row) in part.rows(&block).zip(scores.chunks_mut(n)) {
-                lse[at] = softmax_row(row, before + query + 1, scale);
+                let of_row = softmax_row(row, before + query + 1, scale);
+                sums[2 * at..2 * at + 2].copy_from_slice(&of_row);
             }
             let values = View::new(&values[..n * hd], n, hd);
             product(&mut mixed, hd, false, View::new(&scores, m, n), values);
@@ -135,12 +136,12 @@ pub(super) fn forward(
             }
         }
     }
-    (out, lse)
+    (out, sums)
 }
 
 /// Derivatives with respect to queries, keys and values.
 pub(super) fn backward(known: &Known<'_>, heads: HeadShape, packing: &Packing) -> [Vec<f32>; 3] {
-    let Known { q, k, v, out, lse, d_out } = *known;
+    let Known { q, k, v, sums, d_out } = *known;
     let hd = heads.head_dim;
     let scale = scale_of(heads);
     let mut dq = vec![0.0; q.len()];
@@ -170,9 +171,8 @@ pub(super) fn backward(known: &Known<'_>, heads: HeadShape, packing: &Packing) -
             product(&mut dscores, n, false, slopes, values.transposed());
             let rows = weights.chunks_mut(n).zip(dscores.chunks_mut(n));
             for ((query, at), (weights, dscores)) in part.rows(&block).zip(rows) {
-                let at_head = at * hd..(at + 1) * hd;
-                let (d_out, out) = (&d_out[at_head.clone()], &out[at_head]);
-                softmax_row_back(weights, dscores, before + query + 1, scale, lse[at], d_out, out);
+                let sums = [sums[2 * at], sums[2 * at + 1]];
+                softmax_row_back(weights, dscores, before + query + 1, scale, sums);
             }
             let (weights, dscores) = (View::new(&weights, m, n), View::new(&dscores, m, n));
             product(&mut dvalues[..n * hd], hd, true, weights.transposed(), slopes);
@@ -189,8 +189,9 @@ pub(super) fn backward(known: &Known<'_>, heads: HeadShape, packing: &Packing) -
 }
 
 simd::vectorized! {
-    /// Turns the first `n_seen` scores of a row into weights, the others into zeros; gives the log-sum.
-    fn softmax_row(row: &mut [f32], n_seen: usize, scale: f32) -> f32 {
+    /// Turns the first `n_seen` scores of a row into weights, the others into zeros; gives the largest score
+    /// and the inverse of the sum.
+    fn softmax_row(row: &mut [f32], n_seen: usize, scale: f32) -> [f32; 2] {
         let (seen, hidden) = row.split_at_mut(n_seen);
         let max = simd::max(seen);
         let sum = simd::exp_shifted(seen, max, scale);
@@ -199,27 +200,30 @@ simd::vectorized! {
         for weight in seen {
             *weight *= inverse;
         }
-        max * scale + sum.ln()
+        [max, inverse]
     }
 
-    /// Turns scores into weights and derivatives of weights into derivatives of scores.
+    /// Turns scores into weights and derivatives of weights into derivatives of scores. What is subtracted is
+    /// summed from these same weights and not taken from the output: the derivatives of a row then sum to
+    /// zero to the last bit or two, and nothing but their sum reaches the bias of the keys.
     fn softmax_row_back(
         weights: &mut [f32],
         dscores: &mut [f32],
         n_seen: usize,
         scale: f32,
-        lse: f32,
-        d_out: &[f32],
-        out: &[f32],
+        sums: [f32; 2],
     ) {
-        let along = simd::dot(d_out, out);
+        let [max, inverse] = sums;
         let (weights, hidden) = weights.split_at_mut(n_seen);
         hidden.fill(0.0);
         let (dscores, hidden) = dscores.split_at_mut(n_seen);
         hidden.fill(0.0);
-        for (weight, dscore) in weights.iter_mut().zip(dscores) {
-            *weight = simd::exp(*weight * scale - lse);
-            *dscore = *weight * (*dscore - along) * scale;
+        for weight in weights.iter_mut() {
+            *weight = simd::exp((*weight - max) * scale) * inverse;
+        }
+        let along = simd::dot(weights, dscores);
+        for (weight, dscore) in weights.iter().zip(dscores) {
+            *dscore = weight * (*dscore - along) * scale;
         }
     }
 }

@@ -17,15 +17,15 @@ use luffy_core::Packing;
 pub struct Attended {
     /// `[N, n_heads * head_dim]`.
     pub out: Tensor<2>,
-    /// Log of the sum of exponentials of each token and head, `[N, n_heads]`; the composed form has no use
+    /// What makes the weights of each token and head again, `[N, n_heads * 2]`; the composed form has no use
     /// for it.
-    lse: Option<Tensor<2>>,
+    sums: Option<Tensor<2>>,
 }
 
 impl From<Tensor<2>> for Attended {
     /// An output whose way back nobody asks for.
     fn from(out: Tensor<2>) -> Self {
-        Self { out, lse: None }
+        Self { out, sums: None }
     }
 }
 
@@ -49,22 +49,22 @@ pub fn attention(
     #[cfg(feature = "flex")]
     if let (Some(qs), Some(ks), Some(vs)) = (host::values(q), host::values(k), host::values(v)) {
         let n = packing.n_tokens();
-        let (out, lse) = fused::forward(&qs, &ks, &vs, heads, packing);
+        let (out, sums) = fused::forward(&qs, &ks, &vs, heads, packing);
         let device = q.device();
         return Attended {
             out: host::tensor(out, q.dims(), &device),
-            lse: Some(host::tensor(lse, [n, heads.n_heads], &device)),
+            sums: Some(host::tensor(sums, [n, heads.n_heads * 2], &device)),
         };
     }
     let out = composed::attention(q.clone(), k.clone(), v.clone(), heads, packing);
-    Attended { out, lse: None }
+    Attended { out, sums: None }
 }
 
 /// The way back of [`attention`]: derivatives with respect to `q`, `k` and `v`. Weights are made again from the
-/// kept sums. With `P` the weights, `S = q k' / sqrt(head_dim)` and `o` the output,
+/// kept sums. With `P` the weights and `S = q k' / sqrt(head_dim)`,
 ///
 /// ```text
-/// dv = P' do      dP = do v'      dS = P (dP - sum(do o))      dq = dS k / sqrt(hd)      dk = dS' q / sqrt(hd)
+/// dv = P' do      dP = do v'      dS = P (dP - sum(P dP))      dq = dS k / sqrt(hd)      dk = dS' q / sqrt(hd)
 /// ```
 ///
 /// # Reference
@@ -80,12 +80,11 @@ pub fn attention_backward(
 ) -> [Tensor<2>; 3] {
     check(q, k, v, heads, packing);
     #[cfg(feature = "flex")]
-    if let (Some(qs), Some(ks), Some(vs), Some(lse)) =
-        (host::values(q), host::values(k), host::values(v), &attended.lse)
-        && let (Some(out), Some(lse), Some(slope)) =
-            (host::values(&attended.out), host::values(lse), host::values(d_out))
+    if let (Some(qs), Some(ks), Some(vs), Some(sums)) =
+        (host::values(q), host::values(k), host::values(v), &attended.sums)
+        && let (Some(sums), Some(slope)) = (host::values(sums), host::values(d_out))
     {
-        let known = fused::Known { q: &qs, k: &ks, v: &vs, out: &out, lse: &lse, d_out: &slope };
+        let known = fused::Known { q: &qs, k: &ks, v: &vs, sums: &sums, d_out: &slope };
         let [dq, dk, dv] = fused::backward(&known, heads, packing);
         let device = q.device();
         return [

@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Tensor};
-use luffy_core::{LossOutput, Metrics, MicroBatch, Objective, Row, Scale, StepShape, TokenStats};
-use luffy_policy::{CausalLm, ModelConfig, load_pretrained};
+use burn::tensor::{DType, Device, Tensor};
+use luffy_core::{
+    Gradients, LossOutput, Metrics, MicroBatch, Objective, Row, Scale, StepShape, TokenStats,
+};
+use luffy_policy::{CausalLm, ModelConfig, load_named, load_pretrained, trainable, weights_of};
 use serde_json::Value;
 
 pub(crate) fn dir() -> PathBuf {
@@ -61,7 +63,7 @@ impl Objective for Likelihood {
     }
 
     fn loss(&self, stats: TokenStats, batch: &MicroBatch, scale: &Scale) -> LossOutput {
-        let mask = batch.response_mask.clone().float();
+        let mask = batch.response_mask.clone().float().cast(stats.logprobs.dtype());
         let mut loss = -(stats.logprobs * mask.clone()).sum() / scale.divisor;
         if self.entropy.abs() > 0.0 {
             loss = loss - (stats.entropy * mask).sum() * self.entropy / scale.n_tokens;
@@ -69,6 +71,33 @@ impl Objective for Likelihood {
         let mut metrics = Metrics::default();
         metrics.add("loss", loss.clone().into_scalar::<f64>(), 1.0);
         LossOutput { loss, metrics }
+    }
+}
+
+/// The model in f64, with a graph: nothing is fused there, and rounding is out of sight.
+pub(crate) fn exact(model: CausalLm) -> CausalLm {
+    let mut weights = weights_of(&model);
+    for tensor in weights.0.values_mut() {
+        tensor.values = tensor.values.clone().cast(DType::F64);
+    }
+    trainable(load_named(model, &weights).expect("the same shapes"))
+}
+
+/// Each gradient in f32 is within `bound` of the exact one, relative to its norm; where the graph of the same
+/// f32 model is not, it is no further away than half as much again as that.
+pub(crate) fn assert_exact(found: &Gradients, exact: &Gradients, graph: &Gradients, bound: f64) {
+    assert!(found.0.keys().eq(exact.0.keys()), "the same parameters");
+    let values = |g: &Gradients, name: &str| g.0[name].to_data().iter::<f64>().collect::<Vec<_>>();
+    for name in found.0.keys() {
+        let exact = values(exact, name);
+        let norm = exact.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
+        let far = |g: &Gradients| {
+            let apart =
+                values(g, name).iter().zip(&exact).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            apart.sqrt() / norm
+        };
+        let (ours, graph) = (far(found), far(graph));
+        assert!(ours < bound.max(1.5 * graph), "{name}: {ours:e}, the graph {graph:e}");
     }
 }
 

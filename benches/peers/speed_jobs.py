@@ -82,7 +82,8 @@ def rollout(work, name, shape, threads, prompt, lengths, targets, group=None):
     prompts = [draw(stream, shape, prompt) for _ in range(len(lengths) // group)]
     job = {
         "job": "rollout", "model": str(work / shape), "threads": threads, "prompts": prompts, "group": group,
-        "lengths": lengths, "unit_prompts": max(1, len(prompts) // threads),
+        # Of a large model one sampler with all threads reads the weights once for all rows, as in a run.
+        "lengths": lengths, "unit_prompts": len(prompts) if shape == "large" else max(1, len(prompts) // threads),
     }
     jobs = {OURS: job, "loop": {**job, "backend": "loop"}, "generate": {**job, "backend": "generate"}}
     return Comparison(name, shape, jobs, targets)

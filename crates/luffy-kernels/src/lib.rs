@@ -14,6 +14,13 @@
 //! (`gemm.rs`), behind checks of every bound; calls of functions compiled for instructions that the processor was
 //! asked for (`simd.rs`, `wide.rs`); and the two calls that tune the allocator (`allocator.rs`).
 
+#![allow(
+    clippy::inline_always,
+    reason = "what a vector function calls is compiled along only if inlined"
+)]
+#![allow(clippy::needless_range_loop, reason = "loops over lanes become vector code in this form")]
+#![allow(clippy::cast_sign_loss, reason = "token ids, places and strides are not negative")]
+
 mod adamw;
 mod allocator;
 mod attention;

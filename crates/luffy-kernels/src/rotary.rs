@@ -10,7 +10,7 @@ use crate::{host, simd};
 /// Cosines and sines of the positions of packed tokens.
 ///
 /// # Reference
-/// "RoFormer: Enhanced Transformer with Rotary Position Embedding", <https://arxiv.org/abs/2104.09864>.
+/// "`RoFormer`: Enhanced Transformer with Rotary Position Embedding", <https://arxiv.org/abs/2104.09864>.
 #[derive(Debug, Clone)]
 pub struct Rotation {
     /// `[N, head_dim / 2]`, row by row.

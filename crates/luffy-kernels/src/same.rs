@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 pub fn is_same_buffer(a: &Tensor<1>, b: &Tensor<1>) -> bool {
     #[cfg(feature = "flex")]
     if let (Some(a), Some(b)) = (crate::host::values(a), crate::host::values(b)) {
-        return std::ptr::eq::<[f32]>(&*a, &*b);
+        return std::ptr::eq::<[f32]>(&raw const *a, &raw const *b);
     }
     false
 }

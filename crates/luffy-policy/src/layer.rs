@@ -190,17 +190,14 @@ impl SelfAttention {
         (rotation.apply(normed), Some(raw))
     }
 
-    /// The way back of [`Self::head_input`], up to the projection's output.
+    /// The way back of [`Self::head_input`], from behind the rotation to the projection's output.
     fn head_back(
         &self,
-        name: &str,
-        norm: Option<&RmsNorm>,
-        dy: Tensor<2>,
+        (name, norm): (&str, Option<&RmsNorm>),
+        turned: Tensor<2>,
         raw: Option<&Tensor<2>>,
-        rotation: &Rotation,
         found: &mut Found<'_>,
     ) -> Tensor<2> {
-        let turned = rotation.undo(dy);
         let (Some(norm), Some(raw)) = (norm, raw) else { return turned };
         let (raw, dy) = (by_head(raw, self.head_dim), by_head(&turned, self.head_dim));
         norm.back(name, &raw, &dy, found).reshape(turned.dims())
@@ -290,10 +287,10 @@ impl Layer {
         let d_out = attn.o_proj.back("self_attn.o_proj", &attended.out, &d_middle, None, found);
         let [dq, dk, dv] = attention_back(&attend, &attended, &d_out);
         drop((attend, attended, d_out));
-        let q_norm = attn.q_norm.as_ref();
-        let dq = attn.head_back("self_attn.q_norm", q_norm, dq, raw_q.as_ref(), rotation, found);
-        let k_norm = attn.k_norm.as_ref();
-        let dk = attn.head_back("self_attn.k_norm", k_norm, dk, raw_k.as_ref(), rotation, found);
+        let q_norm = ("self_attn.q_norm", attn.q_norm.as_ref());
+        let dq = attn.head_back(q_norm, rotation.undo(dq), raw_q.as_ref(), found);
+        let k_norm = ("self_attn.k_norm", attn.k_norm.as_ref());
+        let dk = attn.head_back(k_norm, rotation.undo(dk), raw_k.as_ref(), found);
         let normed = self.input_layernorm.forward(&x);
         let dn = attn.q_proj.back("self_attn.q_proj", &normed, &dq, None, found);
         let dn = attn.k_proj.back("self_attn.k_proj", &normed, &dk, Some(dn), found);

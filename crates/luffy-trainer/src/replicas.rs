@@ -6,14 +6,14 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// `n` workers, each with a thread pool of one thread of its own.
+/// Workers, each with threads of its own; one, unless there are more threads than workers.
 ///
 /// On a CPU this beats parallel operations: two replicas are 1.7 to 1.9 times as fast as one, where an operation
 /// shared between two threads waits for the slower one each time.
 #[derive(Debug)]
 pub struct Replicas<W> {
     workers: Vec<(W, ThreadPool)>,
-    /// As many threads as workers, for what one of them does while the others wait.
+    /// The threads of all, for what one of them does while the others wait.
     wide: ThreadPool,
 }
 
@@ -44,13 +44,25 @@ impl<W: Send> Replicas<W> {
     /// # Panics
     /// If there is none, or the system refuses a thread.
     pub fn new(workers: Vec<W>) -> Self {
+        let n = workers.len();
+        Self::with_threads(workers, n)
+    }
+
+    /// Takes the workers and shares `n_threads` among them: one each at least, more for what a single worker
+    /// does by itself.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_threads(workers: Vec<W>, n_threads: usize) -> Self {
         assert!(!workers.is_empty(), "at least one replica is needed");
+        let n_threads = n_threads.max(workers.len());
         let pool = |n| {
             let pool = ThreadPoolBuilder::new().num_threads(n).build();
             pool.expect("the system gives a thread per replica")
         };
-        let wide = pool(workers.len());
-        Self { workers: workers.into_iter().map(|worker| (worker, pool(1))).collect(), wide }
+        let each = n_threads / workers.len();
+        let workers = workers.into_iter().map(|worker| (worker, pool(each))).collect();
+        Self { workers, wide: pool(n_threads) }
     }
 
     /// Number of workers.
@@ -84,6 +96,12 @@ impl<W: Send> Replicas<W> {
         f: impl Fn(&mut W, &U) -> R + Sync,
         take: impl FnMut(R) + Send,
     ) {
+        if let [unit] = units {
+            // The others would have nothing to do.
+            let result = self.first(|worker| f(worker, unit));
+            let mut take = take;
+            return take(result);
+        }
         let ahead = 2 * self.workers.len();
         let next = AtomicUsize::new(0);
         let queue =
@@ -176,7 +194,10 @@ mod tests {
     #[test]
     fn each_worker_has_one_thread() {
         let mut replicas = Replicas::new(vec![(), ()]);
-        let threads = replicas.map(&[(); 8], |(), ()| rayon::current_num_threads());
-        assert_eq!(threads, [1; 8]);
+        let threads = |(): &mut (), (): &()| rayon::current_num_threads();
+        assert_eq!(replicas.map(&[(); 8], threads), [1; 8]);
+        // Alone it has those of all.
+        assert_eq!(replicas.map(&[()], threads), [2]);
+        assert_eq!(Replicas::with_threads(vec![()], 3).map(&[(); 2], threads), [3; 2]);
     }
 }

@@ -41,6 +41,8 @@ pub struct Workers {
     pub samplers: Vec<Box<dyn Sampler>>,
     /// At least one, with equal weights; the first holds the optimiser state.
     pub learners: Vec<Box<dyn Learner>>,
+    /// What samplers share, and what learners share; one for each worker at least.
+    pub threads: usize,
 }
 
 impl fmt::Debug for Workers {
@@ -153,8 +155,8 @@ impl Trainer {
         grader: Grader,
         workers: Workers,
     ) -> Result<Self, TrainError> {
-        let samplers = Replicas::new(workers.samplers);
-        let mut learners = Replicas::new(workers.learners);
+        let samplers = Replicas::with_threads(workers.samplers, workers.threads);
+        let mut learners = Replicas::with_threads(workers.learners, workers.threads);
         let reference =
             method.needs_reference().then(|| learners.first(|learner| learner.weights()));
         let mut trainer = Self {

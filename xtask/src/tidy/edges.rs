@@ -128,7 +128,9 @@ pub(super) fn backends_are_picked_in_one_place(tree: &Tree) -> Vec<Violation> {
                 }
             }
             if entry.section == "features" && name != "luffy-cli" && users_build_burn {
-                for feature in entry.strings() {
+                // The kernels read the buffers of the CPU backend where luffy-cli has picked it.
+                let is_kernels = name == "luffy-kernels" && entry.key == "flex";
+                for feature in entry.strings().filter(|s| !(is_kernels && *s == "burn/flex")) {
                     if feature
                         .strip_prefix("burn/")
                         .is_some_and(|backend| BACKENDS.contains(&backend))
@@ -287,6 +289,10 @@ mod tests {
                     "[features]\nflex = [\"burn/flex\"]\n[dependencies]\nburn.workspace = true\n",
                 ),
                 ("crates/luffy-trainer/Cargo.toml", "[features]\ntch = [\"burn/tch\"]\n"),
+                (
+                    "crates/luffy-kernels/Cargo.toml",
+                    "[features]\nflex = [\"burn/flex\"]\n[dependencies]\nburn.workspace = true\n",
+                ),
             ],
         );
         breach(

@@ -43,7 +43,7 @@ impl fmt::Display for Violation {
 
 type Rule = fn(&Tree) -> Vec<Violation>;
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     edges::middle_crates_never_meet,
     edges::anyhow_stays_in_the_program,
     edges::xtask_has_no_dependencies,
@@ -55,6 +55,7 @@ const RULES: [Rule; 14] = [
     source::long_files_say_why,
     source::nothing_is_left_behind,
     source::clock_and_environment_stay_outside,
+    source::unsafe_stays_in_the_kernels,
     docs::metrics_are_explained,
     docs::config_keys_are_explained,
     docs::links_lead_somewhere,

@@ -73,6 +73,31 @@ pub(super) fn nothing_is_left_behind(tree: &Tree) -> Vec<Violation> {
     found
 }
 
+/// One small crate has `unsafe` code, and each use is preceded by why it holds.
+pub(super) fn unsafe_stays_in_the_kernels(tree: &Tree) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let files = tree.files("", ".rs").filter(|(path, _)| !path.starts_with(OURSELVES));
+    for (path, text) in files {
+        let mut is_explained = false;
+        for (at, line) in text.lines().enumerate() {
+            let code = code_of(line);
+            is_explained |= line.contains("// Safety:") || line.contains("/// # Safety");
+            if !code.contains("unsafe {") && !code.contains("unsafe fn") {
+                continue;
+            }
+            if !path.starts_with("crates/luffy-kernels/src/") {
+                let message = "`unsafe`: only luffy-kernels has any";
+                found.push(Violation::new(path, at + 1, message));
+            } else if !is_explained {
+                let message = "`unsafe` without a line `// Safety:` above it";
+                found.push(Violation::new(path, at + 1, message));
+            }
+            is_explained = false;
+        }
+    }
+    found
+}
+
 /// Clock, environment and arguments come in from luffy-cli.
 pub(super) fn clock_and_environment_stay_outside(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
@@ -199,6 +224,21 @@ mod tests {
             (path, 1),
             "env::var",
         );
+    }
+
+    #[test]
+    fn unsafe_code_elsewhere_or_without_a_reason_is_found() {
+        let kernels = "crates/luffy-kernels/src/a.rs";
+        let explained = "// Safety: it is.\nunsafe { a() }\n";
+        clean(unsafe_stays_in_the_kernels, &[(kernels, explained)]);
+        breach(
+            unsafe_stays_in_the_kernels,
+            &[("crates/luffy-policy/src/a.rs", explained)],
+            ("crates/luffy-policy/src/a.rs", 2),
+            "only luffy-kernels",
+        );
+        let twice = "// Safety: it is.\nunsafe { a() }\nunsafe { b() }\n";
+        breach(unsafe_stays_in_the_kernels, &[(kernels, twice)], (kernels, 3), "without a line");
     }
 
     #[test]

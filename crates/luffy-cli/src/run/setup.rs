@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use luffy_core::{Learner, Prompt, Sampler, TextCodec, Verdict};
 use luffy_data::{EpochOrder, HfCodec, TemplateSource};
-use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained};
+use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained, parameter_shapes};
 use luffy_rollout::Engine;
 use luffy_trainer::{Grader, Trainer, TrainerSettings, Workers};
 
@@ -70,13 +70,15 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
         .with_max_tokens(config.memory.max_tokens);
     // Clones of one decoder share the copy of the weights that is laid out for decoding.
     let decoder = LmDecoder::new(model);
-    for _ in 0..replicas {
+    for _ in 0..n_samplers(&model_config, replicas) {
         samplers.push(Box::new(Engine::new(
             decoder.clone(),
             Arc::clone(&codec),
             device.clone(),
             config.rollout.max_rows,
         )));
+    }
+    for _ in 0..replicas {
         learners.push(Box::new(first.replica()));
     }
     let values = config.reward.values;
@@ -95,11 +97,22 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
         config.method.build(),
         verifier,
         grader,
-        Workers { samplers, learners },
+        Workers { samplers, learners, threads: replicas },
     )?;
     let Loaded { train, test, order, notes: _ } = prompts;
     let data_digest = digest(&train);
     Ok(Assembly { trainer, train, test, order, data_digest, model_dir, model_config, notes })
+}
+
+/// Weights above this do not stay in the cache between two tokens: then decoding waits for memory.
+const CACHED_PARAMETERS: usize = 1 << 25;
+
+/// How many samplers share the threads: one for each replica where the weights stay in the cache; else one with
+/// all threads, which reads them once for all sequences. What is sampled is the same.
+fn n_samplers(model: &ModelConfig, replicas: usize) -> usize {
+    let n_parameters: usize =
+        parameter_shapes(model).values().map(|shape| shape.iter().product::<usize>()).sum();
+    if n_parameters > CACHED_PARAMETERS { 1 } else { replicas }
 }
 
 /// The model's folder; the built-in base is written into the run directory, so that it goes through the

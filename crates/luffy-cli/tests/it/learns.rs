@@ -100,6 +100,7 @@ fn trainer_of(method: &MethodConfig, replicas: usize) -> Trainer {
         Some(if verdict.outcome() == Outcome::Correct { 1.0 } else { 0.0 })
     });
     let workers = Workers {
+        threads: 1,
         samplers: (0..replicas).map(|_| sampler()).collect(),
         learners: (0..replicas).map(|_| learner()).collect(),
     };

@@ -100,16 +100,13 @@ impl Layout {
 
     /// A row whose first response token is cell `cell`.
     fn push_row(&mut self, row: &Row, shared: Option<Range<usize>>, cell: usize) {
-        let (first, before) = match shared {
-            Some(prompt) => {
-                let last = prompt.end - 1;
-                (self.push(&[&row.response], Some(prompt)).start, last)
-            }
-            None => {
-                let tokens = self.push(&[&row.prompt, &row.response], None);
-                let first = tokens.start + row.prompt.len();
-                (first, first - 1)
-            }
+        let (first, before) = if let Some(prompt) = shared {
+            let last = prompt.end - 1;
+            (self.push(&[&row.response], Some(prompt)).start, last)
+        } else {
+            let tokens = self.push(&[&row.prompt, &row.response], None);
+            let first = tokens.start + row.prompt.len();
+            (first, first - 1)
         };
         for (j, token) in row.response.iter().enumerate() {
             self.places.push(if j == 0 { before } else { first + j - 1 } as i64);

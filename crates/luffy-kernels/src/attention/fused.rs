@@ -88,7 +88,7 @@ impl Part<'_> {
     }
 }
 
-fn parts<'a>(heads: HeadShape, packing: &'a Packing) -> impl Iterator<Item = Part<'a>> {
+fn parts(heads: HeadShape, packing: &Packing) -> impl Iterator<Item = Part<'_>> {
     packing.segments.iter().flat_map(move |segment| {
         (0..heads.n_kv_heads).map(move |kv_head| Part { heads, segment, kv_head })
     })

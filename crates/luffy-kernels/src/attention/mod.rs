@@ -69,6 +69,10 @@ pub fn attention(
 ///
 /// # Reference
 /// "FlashAttention-2", <https://arxiv.org/abs/2307.08691>.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "three inputs, what came of them, its slope, the layout"
+)]
 pub fn attention_backward(
     q: &Tensor<2>,
     k: &Tensor<2>,

@@ -27,7 +27,7 @@ pub struct KvCache {
 enum Store {
     #[cfg(feature = "flex")]
     Fused(fused::Rows),
-    Composed(composed::Columns),
+    Composed(Box<composed::Columns>),
 }
 
 impl KvCache {
@@ -49,7 +49,7 @@ impl KvCache {
             let store = Store::Fused(fused::Rows::new(&layers, heads, packing));
             return Self { heads, lens, store };
         }
-        let store = Store::Composed(composed::Columns::new(layers, heads, packing));
+        let store = Store::Composed(Box::new(composed::Columns::new(layers, heads, packing)));
         Self { heads, lens, store }
     }
 
@@ -121,7 +121,7 @@ impl KvCache {
         match (&mut self.store, other.store) {
             #[cfg(feature = "flex")]
             (Store::Fused(own), Store::Fused(other)) => own.append(other),
-            (Store::Composed(own), Store::Composed(other)) => own.append(other),
+            (Store::Composed(own), Store::Composed(other)) => own.append(*other),
             #[cfg(feature = "flex")]
             _ => panic!("rows of one backend"),
         }

@@ -58,6 +58,26 @@ fn packed_products_agree_and_rows_stand_alone() {
     }
 }
 
+/// What is learned from one unit takes all threads, from several one each: the bits must not tell.
+#[test]
+fn products_do_not_depend_on_the_number_of_threads() {
+    for [m, k, n] in [[250, 520, 300], [300, 1100, 257], [64, 900, 4000]] {
+        let (x, w) = (matrix([m, k], 1), matrix([k, n], 2));
+        let (turned, back) = (w.clone().transpose(), matrix([m, n], 3));
+        let all = |n_threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| {
+                [matmul(&x, &w), matmul(&back, &turned), matmul(&x.clone().transpose(), &back)]
+                    .map(|product| host(&product))
+            })
+        };
+        let one = all(1);
+        for n_threads in [2, 3, 8] {
+            assert!(all(n_threads) == one, "{m} x {k} x {n} with {n_threads} threads");
+        }
+    }
+}
+
 #[test]
 fn the_way_back_of_a_product() {
     let (x, w, dy) = (matrix([9, 20], 1), matrix([20, 11], 2), matrix([9, 11], 3));

@@ -77,7 +77,7 @@ impl Held {
     }
 
     /// Log-probs of the responses, without gradient.
-    pub(super) fn score(&mut self, job: &RowsJob) -> anyhow::Result<Measured> {
+    pub(super) fn score(&mut self, job: &RowsJob) -> Measured {
         let rows: Vec<Row> = job.rows.iter().map(GivenRow::row).collect();
         let units: Vec<&[Row]> = rows.chunks(job.unit_rows.max(1)).collect();
         let learners = self.learners(job.threads, job.recompute);
@@ -88,7 +88,7 @@ impl Held {
         let sum: f64 = logprobs.iter().copied().map(f64::from).sum();
         let mean = sum / logprobs.len() as f64;
         let said = json!({ "tokens": logprobs.len(), "mean_logprob": mean });
-        Ok(Measured { seconds, said })
+        Measured { seconds, said }
     }
 
     /// Gradients of LUFFY's loss in units, their sum, one step of AdamW, the new weights to everybody: what
@@ -102,13 +102,21 @@ impl Held {
         let scale = objective.scale(&shape);
         let learners = self.learners(job.threads, job.recompute);
         let clock = Stopwatch::start();
-        let parts =
-            learners.map(&units, |learner, rows| learner.gradients(rows, &objective, &scale));
         let (mut gradients, mut metrics) = (Gradients::default(), luffy_core::Metrics::default());
-        for part in parts {
-            let (part, measured) = part?;
-            gradients.accumulate(part);
-            metrics.merge(&measured);
+        let mut failed = None;
+        learners.fold(
+            &units,
+            |learner, rows| learner.gradients(rows, &objective, &scale),
+            |part| match part {
+                Ok((part, measured)) => {
+                    gradients.accumulate(part);
+                    metrics.merge(&measured);
+                }
+                Err(error) => failed = Some(error),
+            },
+        );
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         let report = learners.first(|learner| learner.apply(OptimizerSlot(0), &gradients, LR))?;
         if learners.count() > 1 {
@@ -128,10 +136,9 @@ impl Held {
     fn samplers(&mut self, n: usize) -> &mut Replicas<Engine<LmDecoder>> {
         if self.samplers.as_ref().is_none_or(|samplers| samplers.count() != n) {
             let codec: Arc<dyn TextCodec> = Arc::new(NoText);
-            let engine = || {
-                let decoder = LmDecoder::new(self.model.clone());
-                Engine::new(decoder, Arc::clone(&codec), device(), MAX_ROWS)
-            };
+            // As in a run: clones share what is laid out for decoding.
+            let decoder = LmDecoder::new(self.model.clone());
+            let engine = || Engine::new(decoder.clone(), Arc::clone(&codec), device(), MAX_ROWS);
             self.samplers = Some(Replicas::new((0..n).map(|_| engine()).collect()));
         }
         self.samplers.as_mut().expect("they were just made")

@@ -49,10 +49,10 @@ fn answer(line: &str, held: &mut Option<Held>) -> anyhow::Result<Measured> {
     let job: Job = serde_json::from_str(line).context("not a job")?;
     match job {
         Job::Gemm(job) => machine::gemm(&job),
-        Job::Bandwidth(job) => machine::bandwidth(&job),
+        Job::Bandwidth(job) => Ok(machine::bandwidth(&job)),
         Job::Facts => Ok(machine::facts()),
         Job::Rollout(job) => Held::of(held, &job.model)?.rollout(&job),
-        Job::Score(job) => Held::of(held, &job.model)?.score(&job),
+        Job::Score(job) => Ok(Held::of(held, &job.model)?.score(&job)),
         Job::Update(job) => Held::of(held, &job.model)?.update(&job),
         Job::Step(job) => step::step(Held::of(held, &job.model)?, &job),
     }

@@ -58,9 +58,14 @@ fn trainer(held: &Held, job: &StepJob) -> anyhow::Result<Trainer> {
     let first = ReplicaLearner::new(held.model.clone(), &device(), AdamWSettings::default());
     let mut samplers: Vec<Box<dyn Sampler>> = vec![];
     let mut learners: Vec<Box<dyn Learner>> = vec![];
+    let decoder = LmDecoder::new(held.model.clone());
     for _ in 0..job.threads {
-        let decoder = LmDecoder::new(held.model.clone());
-        samplers.push(Box::new(Engine::new(decoder, Arc::clone(&codec), device(), MAX_ROWS)));
+        samplers.push(Box::new(Engine::new(
+            decoder.clone(),
+            Arc::clone(&codec),
+            device(),
+            MAX_ROWS,
+        )));
         learners.push(Box::new(first.replica()));
     }
     drop(first);
@@ -78,7 +83,7 @@ fn trainer(held: &Held, job: &StepJob) -> anyhow::Result<Trainer> {
     };
     let method = MethodConfig::DrGrpo(method).build();
     let grader = |verdict: &Verdict| Some(f32::from(u8::from(verdict.reason == Reason::Exact)));
-    let workers = Workers { samplers, learners };
+    let workers = Workers { samplers, learners, threads: job.threads };
     Ok(Trainer::new(settings, method, Arc::new(Parity), Arc::new(grader), workers)?)
 }
 

@@ -6,6 +6,7 @@ mod data; // files in: columns, counts, conversion, preparation
 mod eval; // problems in; responses, verdicts and figures out, the same after an interruption
 mod eval_again; // the same evaluation of other data or weights; files of one name; saved responses
 mod generate; // prompts in, responses out, against transformers
+mod golden; // what three seeds sample; neighbours leave no trace
 mod golds; // every gold against every gold: only the known pairs are equal
 mod grade; // responses in, the same rows with verdicts out
 mod hostile; // rows that no command was made for

@@ -7,20 +7,18 @@ use std::collections::BTreeMap;
 
 use luffy_policy::{ModelConfig, parameter_shapes};
 
-use super::work::{Batch, Decoding, Work};
+use super::work::{Batch, Decoding};
 
 /// Bytes of a heap of a thread's arena in glibc.
-const HEAP: u64 = 1 << 26;
+pub(super) const HEAP: u64 = 1 << 26;
 /// Bytes of a number.
-const F32: u64 = 4;
+pub(super) const F32: u64 = 4;
 /// Columns of a panel and positions of a block, as `luffy-kernels` lays them out.
 const WIDE: u64 = 16;
 /// Most logits of a chunk of the head.
 const CHUNK_LOGITS: u64 = 1 << 24;
 /// Rows of scores that attention makes at once.
 const ATTENTION_ROWS: u64 = 256;
-/// Of a token of a trajectory, with its row and text.
-const BYTES_PER_STEP_TOKEN: u64 = 40;
 
 const fn padded(n: u64) -> u64 {
     n.div_ceil(WIDE) * WIDE
@@ -121,94 +119,6 @@ pub(crate) const fn capacity(prompt: u64, len: u64) -> u64 {
     capacity
 }
 
-/// Who asks for memory: what a thread has freed serves that thread alone, since each has an arena of its own
-/// and gives nothing back (`luffy_kernels::keep_large_blocks`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Threads {
-    Samplers,
-    Learners,
-    Optimizer,
-    Main,
-}
-
-/// What a phase holds, in bytes, when it holds the most.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Phase {
-    pub(crate) name: &'static str,
-    pub(crate) parts: Vec<(&'static str, u64)>,
-    threads: Threads,
-    /// Of its own parts, what lies in blocks that only an arena of a thread holds.
-    in_arena: u64,
-}
-
-impl Phase {
-    /// The sum of its parts.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.parts.iter().map(|(_, bytes)| bytes).sum()
-    }
-}
-
-/// The phases of a run, in order. `held` is what the program and the data hold anyway.
-pub(crate) fn phases(sizes: &Sizes, work: &Work, held: u64) -> Vec<Phase> {
-    let w = sizes.weights();
-    let reference = if work.reference { w } else { 0 };
-    let always = [
-        ("program and data", held + work.step_tokens() * BYTES_PER_STEP_TOKEN),
-        ("weights", w + reference),
-        ("decoder's copy", sizes.packed * F32),
-        ("optimiser moments", 2 * w),
-    ];
-    // A matrix above the size of a heap comes from the one that all threads share.
-    let embeddings = sizes.vocab * sizes.hidden * F32;
-    let large = if embeddings > HEAP { embeddings } else { 0 };
-    let mut phases = Vec::new();
-    let mut phase = |name, threads, own: &[(&'static str, u64)], shared: u64| {
-        let bytes: u64 = own.iter().map(|(_, bytes)| bytes).sum();
-        let parts = always.iter().chain(own).copied().collect();
-        phases.push(Phase { name, parts, threads, in_arena: bytes.saturating_sub(shared) });
-    };
-    let decoders = [("rollout", &work.rollout), ("evaluation", &work.evaluation)];
-    for (name, decoding) in decoders {
-        if let Some(decoding) = decoding {
-            let bytes = decoding.replicas * decoding_bytes(sizes, decoding);
-            phase(name, Threads::Samplers, &[("prompts or cache", bytes)], 0);
-        }
-    }
-    let (busy, waiting) = work.gradients();
-    let [activations, head, gradient] =
-        micro_batch(sizes, &work.batch, work.recompute, work.tempered);
-    let own = [
-        ("summed and waiting gradients", waiting * w),
-        ("gradients in the making", busy * gradient),
-        ("activations", busy * activations),
-        ("logits", busy * head),
-    ];
-    let is_large = work.batch.tokens * sizes.inner * F32 > HEAP;
-    let shared = busy * (head + if is_large { activations } else { 0 }) + (busy + waiting) * large;
-    phase("update", Threads::Learners, &own, shared);
-    // The sum of the gradients lies where the learners made it.
-    phase("optimiser step", Threads::Optimizer, &[("new weights", w)], large);
-    // Old copies go when the last sampler has new ones.
-    let own = [("new weights", w), ("decoder's new copy", sizes.packed * F32)];
-    phase("publishing", Threads::Main, &own, w + large);
-    phase("checkpoint", Threads::Optimizer, &[("copy of weights and moments", 3 * w)], 3 * large);
-    let kept: Vec<u64> = phases.iter().map(|phase| kept_elsewhere(&phases, phase)).collect();
-    for (phase, kept) in phases.iter_mut().zip(kept) {
-        phase.parts.push(("freed, kept by other threads", kept));
-    }
-    phases
-}
-
-/// What the threads of other phases have freed and keep.
-fn kept_elsewhere(phases: &[Phase], own: &Phase) -> u64 {
-    let all = [Threads::Samplers, Threads::Learners, Threads::Optimizer, Threads::Main];
-    let most = |threads| {
-        let of = phases.iter().filter(|phase| phase.threads == threads);
-        of.map(|phase| phase.in_arena).max().unwrap_or(0)
-    };
-    all.into_iter().filter(|threads| *threads != own.threads).map(most).sum()
-}
-
 /// A block as it lies in the heaps of a thread: no second one fits behind one of more than half a heap.
 const fn block(bytes: u64) -> u64 {
     if bytes > HEAP / 2 && bytes < HEAP { HEAP } else { bytes }
@@ -242,7 +152,7 @@ pub(crate) fn micro_batch(
 }
 
 /// The most that one replica holds while it decodes: the pass over prompts, or the cache at its longest.
-fn decoding_bytes(sizes: &Sizes, decoding: &Decoding) -> u64 {
+pub(crate) fn decoding_bytes(sizes: &Sizes, decoding: &Decoding) -> u64 {
     let Decoding { rows, contexts, prompt, response, .. } = *decoding;
     let n = contexts * prompt;
     let keys = n * sizes.layers * 2 * sizes.key * F32;

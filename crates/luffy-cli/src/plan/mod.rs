@@ -1,6 +1,7 @@
 //! `luffy plan`: peak memory and seconds of a step, before anything is allocated.
 
 mod memory;
+mod phases;
 mod time;
 mod work;
 
@@ -13,7 +14,8 @@ use luffy_data::tasks::addition;
 use luffy_policy::ModelConfig;
 use serde_json::{Value, json};
 
-use self::memory::{Phase, Sizes, phases};
+use self::memory::Sizes;
+use self::phases::{Phase, phases};
 use self::time::{Seconds, Speeds};
 use self::work::Work;
 use crate::config::{BUILTIN_ADDITION, DataFile, RunConfig};

@@ -178,7 +178,7 @@ fn update_seconds(sizes: &Sizes, work: &Work, speeds: &Speeds) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::plan::memory::tests::small;
     use crate::plan::work::Batch;
@@ -186,7 +186,7 @@ mod tests {
     const SPEEDS: Speeds =
         Speeds { products: 1e9, decoding: 1e9, bandwidth: f64::INFINITY, logits: f64::INFINITY };
 
-    fn work() -> Work {
+    pub(crate) fn work() -> Work {
         Work {
             replicas: 1,
             prompts: 6,

@@ -65,11 +65,11 @@ impl Plan {
 
     /// The peak in a line.
     pub(crate) fn line(&self) -> String {
-        let of = memory_bytes().map_or_else(String::new, |bytes| format!(" of {}", gib(bytes)));
+        let of = memory_bytes().map_or_else(String::new, |bytes| format!(" of {}", size(bytes)));
         let name = self.largest().name;
         format!(
             "peak memory planned: {}{of}, in phase `{name}`; see `luffy plan`",
-            gib(self.peak())
+            size(self.peak())
         )
     }
 
@@ -159,9 +159,11 @@ fn advice(config: &RunConfig, model: &ModelConfig, plan: &Plan) -> Vec<(String, 
     let half = (config.rollout.max_response_tokens / 2).max(1);
     let what = format!("rollout.max-response-tokens={half}");
     attempt(what, &|c| c.rollout.max_response_tokens = half);
-    attempt("the first two with parallel.replicas=1 and rollout.max-rows above".to_owned(), &|c| {
+    let least = (plan.work.batch.tokens as usize / 16).max(longest);
+    let what = format!("recompute=true, max-tokens={least}, replicas=1 and max-rows={rows}");
+    attempt(what, &|c| {
         c.memory.recompute = true;
-        c.memory.max_tokens = (plan.work.batch.tokens as usize / 16).max(longest);
+        c.memory.max_tokens = least;
         c.parallel.replicas = 1;
         c.rollout.max_rows = rows;
     });
@@ -169,7 +171,11 @@ fn advice(config: &RunConfig, model: &ModelConfig, plan: &Plan) -> Vec<(String, 
     tried
 }
 
-fn gib(bytes: u64) -> String {
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 30 {
+        return format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    }
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
@@ -192,9 +198,9 @@ fn text(plan: &Plan, seconds: Option<(Speeds, Seconds)>, advice: &[(String, u64)
     let batch = work.batch;
     let _ = writeln!(out, "largest micro-batch: {} tokens in {} rows\n", batch.tokens, batch.rows);
     for phase in phases {
-        let _ = writeln!(out, "{:<30}{:>12}", phase.name, gib(phase.bytes()));
+        let _ = writeln!(out, "{:<30}{:>12}", phase.name, size(phase.bytes()));
         for (name, bytes) in &phase.parts {
-            let _ = writeln!(out, "  {name:<28}{:>12}", gib(*bytes));
+            let _ = writeln!(out, "  {name:<28}{:>12}", size(*bytes));
         }
     }
     let _ = writeln!(out, "\n{}", plan.line().replace("; see `luffy plan`", ""));
@@ -215,9 +221,9 @@ fn text(plan: &Plan, seconds: Option<(Speeds, Seconds)>, advice: &[(String, u64)
         None => out.push_str("seconds of a step: only known for the CPU backend\n"),
     }
     if let Some(memory) = memory_bytes().filter(|memory| plan.peak() > *memory) {
-        let _ = writeln!(out, "\nwarning: the machine has {}; what would help:", gib(memory));
+        let _ = writeln!(out, "\nwarning: the machine has {}; what would help:", size(memory));
         for (what, peak) in advice {
-            let _ = writeln!(out, "  {what:<60} peak {}", gib(*peak));
+            let _ = writeln!(out, "  {what:<60} peak {}", size(*peak));
         }
     }
     out

@@ -29,6 +29,8 @@ struct Cli {
 enum Command {
     /// Train a policy; without arguments, recipe `addition`.
     Train(TrainArgs),
+    /// Peak memory and seconds of a step of a configuration, before anything is allocated.
+    Plan(PlanArgs),
     /// Look at data files, convert them, make training files.
     #[command(subcommand)]
     Data(crate::data::DataCommand),
@@ -72,8 +74,9 @@ enum Command {
     MeasureSpeed,
 }
 
+/// Where a configuration comes from.
 #[derive(Debug, Args)]
-struct TrainArgs {
+struct ConfigArgs {
     /// A built-in recipe; see `luffy recipes`.
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
@@ -83,18 +86,33 @@ struct TrainArgs {
     /// Sets one key, last of all: `--set optimizer.lr=1e-5`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// The run directory; must not exist. By default `runs/NAME`.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Continue the run in this directory from its newest checkpoint.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "configs", "out", "dry_run", "seed"])]
-    resume: Option<PathBuf>,
     /// Short for `--set seed=N`.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
     /// Short for `--set parallel.replicas=N`. The result does not depend on it.
     #[arg(long, value_name = "N")]
     replicas: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    sources: ConfigArgs,
+    /// Print one JSON object, in bytes and seconds.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct TrainArgs {
+    #[command(flatten)]
+    sources: ConfigArgs,
+    /// The run directory; must not exist. By default `runs/NAME`.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue the run in this directory from its newest checkpoint.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "configs", "out", "dry_run", "seed"])]
+    resume: Option<PathBuf>,
     /// Print the resolved configuration and stop.
     #[arg(long)]
     dry_run: bool,
@@ -127,6 +145,10 @@ struct BaseArgs {
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Train(args) => train(&args),
+        Command::Plan(args) => {
+            let (config, _) = configuration(&args.sources)?;
+            crate::plan::plan(&config, args.json)
+        }
         Command::Data(command) => crate::data::run(&command),
         Command::Base(args) => build_base(&args),
         Command::Init(args) => crate::init::init(&args),
@@ -152,19 +174,35 @@ pub fn run() -> anyhow::Result<()> {
 fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let options = options()?;
     if let Some(dir) = &args.resume {
-        if !args.sets.is_empty() {
+        if !args.sources.sets.is_empty() {
             let error = anyhow!(
                 "a resumed run keeps its configuration; only `--replicas` may change. \
                  Start a new run from its checkpoint to change more"
             );
             return Err(error).code(Code::Config);
         }
-        let (config, replicas) = (run::stored_config(dir)?, args.replicas.map(resolve_replicas));
+        let (config, replicas) =
+            (run::stored_config(dir)?, args.sources.replicas.map(resolve_replicas));
         if config.compare.methods.is_empty() {
             return finish(&run::resume(dir, replicas, &options)?);
         }
         return finish_comparison(&compare::resume(dir, replicas, &options, &say)?, dir);
     }
+    let (config, name) = configuration(&args.sources)?;
+    if args.dry_run {
+        run::validate(&config)?;
+        return stdout::print(&toml::to_string(&config)?);
+    }
+    let out = args.out.clone().unwrap_or_else(|| run::free_run_dir(&name));
+    if config.compare.methods.is_empty() {
+        finish(&run::train(&config, &out, &options)?)
+    } else {
+        finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out)
+    }
+}
+
+/// The configuration that the arguments name, with as many replicas as it will have, and what to call it.
+fn configuration(args: &ConfigArgs) -> anyhow::Result<(RunConfig, String)> {
     let mut sets = args.sets.clone();
     sets.extend(args.seed.map(|seed| format!("seed={seed}")));
     sets.extend(args.replicas.map(|replicas| format!("parallel.replicas={replicas}")));
@@ -177,17 +215,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let sources = Sources { recipe, files: &args.configs, sets: &sets };
     let mut config: RunConfig = config::load(&sources).code(Code::Config)?;
     config.parallel.replicas = resolve_replicas(config.parallel.replicas);
-    if args.dry_run {
-        run::validate(&config)?;
-        return stdout::print(&toml::to_string(&config)?);
-    }
-    let name = recipe.unwrap_or("train");
-    let out = args.out.clone().unwrap_or_else(|| run::free_run_dir(name));
-    if config.compare.methods.is_empty() {
-        finish(&run::train(&config, &out, &options)?)
-    } else {
-        finish_comparison(&compare::compare(&config, &out, &options, &say)?, &out)
-    }
+    Ok((config, recipe.unwrap_or("train").to_owned()))
 }
 
 /// 0 becomes one per core on the CPU backend, one elsewhere.

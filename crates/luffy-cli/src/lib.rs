@@ -26,6 +26,7 @@ mod measure;
 mod meter;
 mod model;
 pub mod paired;
+mod plan;
 pub mod progress;
 pub mod report;
 mod reproduce;

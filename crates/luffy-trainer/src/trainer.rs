@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use luffy_core::{
     GradedGroup, Gradients, LearnError, Learner, LearnerState, Method, MethodMemory, Metrics,
-    OptimizerSlot, Progress, Prompt, Row, SampleError, Sampler, Sampling, StepView, TokenRuns,
-    Update, UpdateRow, Verdict, Verifier, Weights,
+    Objective, OptimizerSlot, Progress, Prompt, Row, SampleError, Sampler, Sampling, Scale,
+    StepView, TokenRuns, Update, UpdateRow, Verdict, Verifier, Weights,
 };
 
 use crate::rollout::{Judge, RolloutSettings, roll_out};
@@ -50,6 +50,7 @@ impl fmt::Debug for Workers {
         f.debug_struct("Workers")
             .field("samplers", &self.samplers.len())
             .field("learners", &self.learners.len())
+            .field("threads", &self.threads)
             .finish()
     }
 }
@@ -216,6 +217,13 @@ impl Trainer {
             self.publish()?;
         }
         Ok(StepOutcome { report, graded: GradedStep { groups, advantages } })
+    }
+
+    /// Lets every learner compute the gradients of `rows` and throws them away, whatever comes out: where
+    /// memory does not reach for rows of this size, it shows now. Nothing of the state changes.
+    pub fn rehearse(&mut self, rows: &[Row], objective: &dyn Objective, scale: &Scale) {
+        let units = vec![rows; self.learners.count()];
+        self.learners.fold(&units, |learner, rows| learner.gradients(rows, objective, scale), drop);
     }
 
     /// A copy of what must survive a restart.

@@ -281,11 +281,14 @@ pub struct MemorySection {
     pub recompute: bool,
     /// Tokens of a micro-batch, padding included; a longer row is one by itself.
     pub max_tokens: usize,
+    /// Whether the largest micro-batch is tried before the first step; unset where the plan decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub try_largest: Option<bool>,
 }
 
 impl Default for MemorySection {
     fn default() -> Self {
-        Self { recompute: false, max_tokens: 16_384 }
+        Self { recompute: false, max_tokens: 16_384, try_largest: None }
     }
 }
 

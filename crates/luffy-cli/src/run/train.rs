@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use luffy_core::{LearnError, Prompt};
+use luffy_core::{LearnError, Objective as _, Prompt, Row, StepShape};
+use luffy_objective::SupervisedLoss;
 use luffy_trainer::{EvalAnswer, EvalReport, EvalSettings, StepOutcome, TrainError, Trainer};
 use serde_json::json;
 
@@ -20,6 +21,7 @@ use crate::clock::Stopwatch;
 use crate::config::RunConfig;
 use crate::exit::{Code, Exit};
 use crate::jsonl::{JsonlLog, read_jsonl, write_jsonl_zst};
+use crate::plan::Plan;
 use crate::progress::{Progress as ProgressLine, Show, StepLine};
 use crate::{crash, machine, report};
 
@@ -89,7 +91,11 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
     let stopwatch = Stopwatch::start();
     let path = dir.path();
     crate::atomic::remove_stale_tmp(path)?;
+    let program = machine::peak_memory_bytes().unwrap_or(0);
     let mut assembly = assemble(config, path)?;
+    let plan = Plan::of(config, &assembly.model_config, program);
+    assembly.notes.push_str(&plan.line());
+    assembly.notes.push('\n');
     let saved = checkpoint::load_latest(path).map_err(|error| Exit(Code::Input, error))?;
     let progress = saved.as_ref().map(|saved| saved.progress.clone());
     if let Some(progress) = &progress {
@@ -118,6 +124,9 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
         seconds_before: progress.as_ref().map_or(0.0, |p| p.seconds),
         progress: line,
     };
+    if start < config.steps && config.memory.try_largest.unwrap_or_else(|| plan.is_tight()) {
+        try_largest(&mut this.assembly.trainer, &plan);
+    }
     if start == 0 {
         this.evaluate(0, true)?;
     }
@@ -143,6 +152,16 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
         }
     }
     this.finish(&run_json)
+}
+
+/// Learns from the largest micro-batch and forgets it: a machine that is too small shows before the first step.
+fn try_largest(trainer: &mut Trainer, plan: &Plan) {
+    let rows = plan.largest_rows();
+    let count = |of: fn(&Row) -> usize| rows.iter().map(of).sum::<usize>() as u64;
+    let longest = rows.iter().map(|row| row.response.len()).max().unwrap_or(0) as u32;
+    let shape = StepShape::supervised(rows.len() as u64, count(Row::n_learned), longest);
+    let objective = SupervisedLoss::default();
+    trainer.rehearse(&rows, &objective, &objective.scale(&shape));
 }
 
 const fn due(done: u64, every: u64) -> bool {

@@ -128,7 +128,7 @@ fn a_shared_beginning_is_one_that_is_written_out() {
     }
     let (q, k, v) = (matrix([10, 32], 1), matrix([10, 16], 2), matrix([10, 16], 3));
     let spread = |x: &Tensor<2>| {
-        let rows = places.iter().map(|place| x.clone().slice([*place..*place + 1]));
+        let rows = places.iter().map(|place| x.clone().slice([*place..*place + 1, 0..x.dims()[1]]));
         Tensor::cat(rows.collect(), 0)
     };
     let whole = attention(&q, &k, &v, shape, &shared).out;

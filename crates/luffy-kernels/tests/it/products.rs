@@ -108,5 +108,5 @@ fn a_buffer_is_itself_and_no_copy() {
     let a = column(5, 1);
     assert!(is_same_buffer(&a, &a.clone()));
     assert!(!is_same_buffer(&a, &column(5, 1)));
-    assert!(!is_same_buffer(&a, &a.clone().slice([0..4])));
+    assert!(!is_same_buffer(&a, &column(4, 1)));
 }

@@ -3,7 +3,7 @@
 Jobs are read from standard input until it ends. Each answer has `seconds` of the work alone (loading, the making
 of tensors from the job and a warm-up are outside) and `peak_gib`, the most memory the process has held so far;
 a job that fails answers {"error": ...}. The model of a folder is kept until a job names another one.
-OMP_WAIT_POLICY=PASSIVE is set by the driver: threads that wait must not take a core from the other side.
+One side works at a time, and threads of OpenMP that wait go to sleep within milliseconds.
 """
 
 import contextlib

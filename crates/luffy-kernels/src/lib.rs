@@ -37,7 +37,6 @@ mod packed;
 mod rotary;
 mod same;
 mod scores;
-#[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "only fused loops use all of it"))]
 mod simd;
 mod swiglu;
 #[cfg(feature = "flex")]

@@ -29,7 +29,6 @@ pub struct PackedMatrix {
 
 impl PackedMatrix {
     /// The layout of a matrix on the CPU, which may be a transposed view; `None` for what lies elsewhere.
-    #[cfg_attr(not(feature = "flex"), allow(unused_variables, reason = "nothing is packed"))]
     pub fn new(matrix: &Tensor<2>) -> Option<Self> {
         #[cfg(feature = "flex")]
         {
@@ -62,7 +61,6 @@ impl PackedMatrix {
     ///
     /// # Panics
     /// If shapes do not fit, or a tensor is not a plain one on the CPU.
-    #[cfg_attr(not(feature = "flex"), allow(unused_variables, reason = "nothing is packed"))]
     pub fn product(
         &self,
         x: &Tensor<2>,

@@ -23,6 +23,10 @@ import sys
 import tempfile
 import time
 
+# No __pycache__ in the work tree.
+sys.dont_write_bytecode = True
+from page import put_between_markers
+
 WORKER = pathlib.Path(__file__).with_name("grader_worker.py")
 WARM_UP_ROWS = 100
 # Loading sympy, on a busy machine.
@@ -229,15 +233,6 @@ def machine():
     return f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
 
 
-def put_between_markers(page, lines):
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{page} lacks the lines `{BEGIN}` and `{END}`")
-    page.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
-
-
 def say(line):
     print(line, file=sys.stderr, flush=True)
 
@@ -301,7 +296,7 @@ def main():
         lines += hostile_table(hostile_passes(args, peers, hostile, warm_up), args.kill_seconds)
     print("\n".join(lines))
     if args.write:
-        put_between_markers(args.write, ["", *lines, ""])
+        put_between_markers(args.write, BEGIN, END, ["", *lines, ""])
         say(f"written to {args.write}")
 
 

@@ -22,6 +22,7 @@ import sys
 # No __pycache__ in the work tree.
 sys.dont_write_bytecode = True
 import speed_jobs
+from page import put_between_markers
 from speed_jobs import OURS
 
 WORKER = pathlib.Path(__file__).with_name("torch_worker.py")
@@ -251,15 +252,6 @@ def machine():
     ])
 
 
-def put_between_markers(page, lines):
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{page} lacks the lines `{BEGIN}` and `{END}`")
-    page.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
-
-
 def report(results, facts, roof, args):
     worst = max((d for d in (disagreement(result.said) for result in results if result.comparison.equal) if d is not None), default=None)
     versions = ", ".join(f"{name} {facts[name]}" for name in ("torch", "transformers", "trl") if name in facts)
@@ -337,7 +329,7 @@ def main():
     lines, worst = report(results, facts, roof, args)
     print("\n".join(lines))
     if args.write:
-        put_between_markers(args.write, ["", *lines, ""])
+        put_between_markers(args.write, BEGIN, END, ["", *lines, ""])
         say(f"written to {args.write}")
     if worst is not None and worst > AGREEMENT:
         sys.exit(f"the sides do not compute the same: they differ by {worst:.1e}, wanted {AGREEMENT:g}")

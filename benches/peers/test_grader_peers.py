@@ -12,6 +12,7 @@ import unittest
 sys.dont_write_bytecode = True
 import grader_peers
 import grader_worker
+import page
 from grader_peers import Pass
 
 # Answers what the row says; hangs or dies where told.
@@ -99,11 +100,11 @@ class Files(unittest.TestCase):
         begin, end = grader_peers.BEGIN, grader_peers.END
         self.file.write_text(f"before\n{begin}\nstale\n{end}\nafter\n")
         for _ in range(2):
-            grader_peers.put_between_markers(self.file, ["", "fresh", ""])
+            page.put_between_markers(self.file, grader_peers.BEGIN, grader_peers.END, ["", "fresh", ""])
         self.assertEqual(self.file.read_text(), f"before\n{begin}\n\nfresh\n\n{end}\nafter\n")
         self.file.write_text("no markers")
         with self.assertRaises(SystemExit):
-            grader_peers.put_between_markers(self.file, [])
+            page.put_between_markers(self.file, grader_peers.BEGIN, grader_peers.END, [])
 
 
 class Format(unittest.TestCase):

@@ -53,5 +53,5 @@ pub use packed::PackedMatrix;
 pub use rotary::Rotation;
 pub use same::is_same_buffer;
 pub use scores::{TokenScores, token_scores, token_scores_backward};
-pub use simd::{exp_into, softmax_weights};
+pub use simd::softmax_weights;
 pub use swiglu::{swiglu, swiglu_backward};

@@ -161,7 +161,8 @@ pub(crate) fn exp_shifted(values: &mut [f32], max: f32, scale: f32) -> f32 {
 
 vectorized! {
     /// `e^x` of every value, to 1.5 units in the last place; results below the smallest normal number are zero.
-    pub fn exp_into(values: &mut [f32]) {
+    #[cfg(test)]
+    fn exp_into(values: &mut [f32]) {
         for value in values {
             *value = exp(*value);
         }

@@ -95,11 +95,17 @@ impl RmsNorm {
         Self { weight: Param::from_tensor(Tensor::ones([n], device)), eps }
     }
 
-    fn forward(&self, x: &Tensor<2>) -> Tensor<2> {
+    pub(crate) fn forward(&self, x: &Tensor<2>) -> Tensor<2> {
         rms_norm(x, &self.weight.val(), self.eps)
     }
 
-    fn back(&self, name: &str, x: &Tensor<2>, dy: &Tensor<2>, found: &mut Found<'_>) -> Tensor<2> {
+    pub(crate) fn back(
+        &self,
+        name: &str,
+        x: &Tensor<2>,
+        dy: &Tensor<2>,
+        found: &mut Found<'_>,
+    ) -> Tensor<2> {
         let (dx, weight) = rms_norm_backward(x, &self.weight.val(), self.eps, dy);
         found.0.0.insert(format!("{}{name}.weight", found.1), weight);
         dx
@@ -158,7 +164,7 @@ pub(crate) struct Layer {
 /// would be half of all that is kept.
 pub(crate) struct Kept {
     /// The input, `[N, d]`.
-    x: Tensor<2>,
+    pub(crate) x: Tensor<2>,
     /// Queries and keys before their norm, where the family has one.
     unnormed: [Option<Tensor<2>>; 2],
     pub(crate) attend: Attend,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
-use luffy_kernels::{HeadShape, Rotation, rms_norm};
+use luffy_kernels::{Attended, HeadShape, Rotation};
 
 use crate::ModelConfig;
-use crate::layer::{Attend, Kept, Layer, RmsNorm};
+use crate::layer::{Attend, Kept, Layer, Linear, RmsNorm, heads_of};
 
 /// Token embeddings, `[V, d]`.
 #[derive(Module, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Trunk {
 pub struct CausalLm {
     pub(crate) model: Trunk,
     /// Absent where the head is tied to the embeddings.
-    pub(crate) lm_head: Option<crate::layer::Linear>,
+    pub(crate) lm_head: Option<Linear>,
     #[module(skip)]
     pub(crate) frequencies: Arc<Vec<f32>>,
     #[module(skip)]
@@ -52,9 +52,9 @@ impl CausalLm {
                 norm: RmsNorm::new(d, config.rms_norm_eps, device),
             },
             lm_head: (!config.tie_word_embeddings)
-                .then(|| crate::layer::Linear::new(d, config.vocab_size, false, device)),
+                .then(|| Linear::new(d, config.vocab_size, false, device)),
             frequencies: Arc::new(config.rope.frequencies(config.head_dim)),
-            heads: crate::layer::heads_of(config),
+            heads: heads_of(config),
             temperature: 1.0,
             recompute: false,
             context_len: config.max_position_embeddings,
@@ -98,7 +98,7 @@ impl CausalLm {
         &self,
         tokens: Tensor<1, Int>,
         rotation: &Rotation,
-        mut attend: impl FnMut(usize, &Attend) -> luffy_kernels::Attended,
+        mut attend: impl FnMut(usize, &Attend) -> Attended,
         mut look: impl FnMut(Kept),
     ) -> Tensor<2> {
         let mut x = self.embed(tokens);
@@ -112,8 +112,7 @@ impl CausalLm {
 
     /// The last norm.
     pub(crate) fn norm(&self, hidden: &Tensor<2>) -> Tensor<2> {
-        let norm = &self.model.norm;
-        rms_norm(hidden, &norm.weight.val(), norm.eps)
+        self.model.norm.forward(hidden)
     }
 
     /// The matrix that turns hidden states into logits, `[d, V]`; a view of the embeddings where it is tied.

@@ -37,18 +37,8 @@ pub(crate) fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 }
 
 /// The gradients of a module's parameters.
-pub fn gradients_of<M: Module>(module: &M, gradients: burn::tensor::Gradients) -> Gradients {
-    gradients_into(module, "", gradients)
-}
-
-/// The gradients of a part of a model, whose names begin with `prefix`.
-pub(crate) fn gradients_into<M: Module>(
-    module: &M,
-    prefix: &str,
-    mut gradients: burn::tensor::Gradients,
-) -> Gradients {
+pub fn gradients_of<M: Module>(module: &M, mut gradients: burn::tensor::Gradients) -> Gradients {
     struct Collect<'a> {
-        prefix: &'a str,
         path: Vec<String>,
         found: &'a mut burn::tensor::Gradients,
         gradients: Gradients,
@@ -63,17 +53,12 @@ pub(crate) fn gradients_into<M: Module>(
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = param.val().grad_remove(self.found) {
                 let n = gradient.dims().iter().product::<usize>();
-                let name = format!("{}{}", self.prefix, self.path.join("."));
-                self.gradients.0.insert(name, gradient.reshape([n]));
+                self.gradients.0.insert(self.path.join("."), gradient.reshape([n]));
             }
         }
     }
-    let mut collect = Collect {
-        prefix,
-        path: Vec::new(),
-        found: &mut gradients,
-        gradients: Gradients::default(),
-    };
+    let mut collect =
+        Collect { path: Vec::new(), found: &mut gradients, gradients: Gradients::default() };
     module.visit(&mut collect);
     collect.gradients
 }

@@ -5,9 +5,7 @@
 
 use burn::tensor::{Int, Tensor};
 use luffy_core::{Cotangents, Differentiable, Gradients, MicroBatch, Packing, TokenStats};
-use luffy_kernels::{
-    Attended, HeadShape, Rotation, add_rows, attention, attention_backward, rms_norm_backward,
-};
+use luffy_kernels::{Attended, HeadShape, Rotation, add_rows, attention, attention_backward};
 
 use crate::CausalLm;
 use crate::head::{Pulled, Scored};
@@ -71,18 +69,16 @@ impl Differentiable for CausalLm {
         let rows = &batch.packed;
         let rotation = model.rotation(&rows.packing.positions());
         let sequence = Sequence { packing: rows.packing.clone(), rotation, heads: model.heads };
-        let mut x = model.embed(rows.tokens.clone());
         let mut layers = Vec::with_capacity(model.model.layers.len());
-        for layer in &model.model.layers {
-            let input = model.recompute.then(|| x.clone());
-            let (next, kept) = layer.run(x, &sequence.rotation, |seen| sequence.attend(seen));
-            layers.push(match input {
-                Some(input) => Step::Input(Box::new(input)),
-                None => Step::Whole(Box::new(kept)),
+        let attend = |_, seen: &Attend| sequence.attend(seen);
+        let hidden = model.hidden(rows.tokens.clone(), &sequence.rotation, attend, |kept| {
+            layers.push(if model.recompute {
+                Step::Input(Box::new(kept.x))
+            } else {
+                Step::Whole(Box::new(kept))
             });
-            x = next;
-        }
-        let last = x.select(0, rows.response_places.clone());
+        });
+        let last = hidden.select(0, rows.response_places.clone());
         let normed = model.norm(&last);
         let scored = model.head().score(&normed, &rows.targets);
         let stats = TokenStats {
@@ -118,9 +114,8 @@ impl Differentiable for CausalLm {
         let Pulled { hidden, mut matrix } =
             model.head().pull_back(&normed, scored, a.as_ref(), b.as_ref());
         drop(normed);
-        let norm = &model.model.norm;
-        let (d_last, d_norm) = rms_norm_backward(&last, &norm.weight.val(), norm.eps, &hidden);
-        gradients.0.insert("model.norm.weight".to_owned(), d_norm);
+        let mut found = Found(&mut gradients, "model.".to_owned());
+        let d_last = model.model.norm.back("norm", &last, &hidden, &mut found);
         let [_, d] = last.dims();
         drop((hidden, last));
         let device = d_last.device();

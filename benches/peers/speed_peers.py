@@ -286,7 +286,7 @@ def parse_arguments():
     parser.add_argument("--repetitions", type=int, help="passes of each side, in turn (7; 2 with --quick)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of either side (all cores)")
     parser.add_argument("--quick", action="store_true", help="few tokens, to see that it runs")
-    parser.add_argument("--only", action="append", metavar="NAME", help="jobs whose name has this in it; may repeat")
+    parser.add_argument("--only", action="append", metavar="NAME", help="jobs whose name begins with this; may repeat")
     parser.add_argument("--skip-memory", action="store_true", help="no peak memory")
     parser.add_argument("--list", action="store_true", help="name the jobs and stop")
     parser.add_argument("--build", default="", help="what PROGRAM was built from, for the report")
@@ -302,9 +302,9 @@ def main():
     args = parse_arguments()
     comparisons = speed_jobs.comparisons(args.work, args.threads, args.quick)
     if args.only:
-        comparisons = [one for one in comparisons if any(part in one.name for part in args.only)]
+        comparisons = [one for one in comparisons if one.name.startswith(tuple(args.only))]
     if not comparisons:
-        sys.exit(f"no job has {' or '.join(args.only)} in its name; --list names them")
+        sys.exit(f"no name of a job begins with {' or '.join(args.only)}; --list names them")
     if args.list:
         print("\n".join(one.name for one in comparisons))
         return

@@ -1,6 +1,10 @@
 //! The matrix product over slices.
 
+use std::mem::MaybeUninit;
+
 use gemm::Parallelism;
+
+use crate::blocked;
 
 /// A matrix in a slice.
 #[derive(Debug, Clone, Copy)]
@@ -32,16 +36,17 @@ const PARALLEL: usize = 192 * 192 * 192;
 /// # Panics
 /// If shapes do not fit or a matrix reaches out of its slice.
 pub(crate) fn product(dst: &mut [f32], row_stride: usize, add: bool, a: View<'_>, b: View<'_>) {
-    let (m, n) = (a.rows, b.columns);
-    if m == 0 || n == 0 {
+    if a.columns == 0 && !add {
+        for row in dst.chunks_mut(row_stride.max(1)).take(a.rows) {
+            row[..b.columns].fill(0.0);
+        }
         return;
     }
-    assert!(row_stride >= n, "rows of a result do not overlap");
-    assert!((m - 1) * row_stride + n <= dst.len(), "the result fits its slice");
-    #[allow(unsafe_code, reason = "the library takes pointers")]
-    // Safety: the result was checked to lie in its slice, whose values are there to be read.
+    #[allow(unsafe_code, reason = "the results of one product are the summands of the next")]
+    // Safety: the values are there to be read, and what is written over them are values.
     unsafe {
-        into(dst.as_mut_ptr(), row_stride, add, a, b);
+        let dst = std::slice::from_raw_parts_mut(dst.as_mut_ptr().cast(), dst.len());
+        into(dst, row_stride, add, a, b);
     }
 }
 
@@ -55,44 +60,59 @@ pub(crate) fn new_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
         return vec![0.0; len];
     }
     let mut out = Vec::with_capacity(len);
-    #[allow(unsafe_code, reason = "the library takes pointers")]
-    // Safety: there is room for `len` values; without `add` all of them are written and none is read.
+    #[allow(unsafe_code, reason = "a buffer that is written once is not filled with zeros before")]
+    // Safety: without `add` all of the `len` values are written and none is read.
     unsafe {
-        into(out.as_mut_ptr(), b.columns, false, a, b);
+        into(&mut out.spare_capacity_mut()[..len], b.columns, false, a, b);
         out.set_len(len);
     }
     out
 }
 
-/// The call of the library.
+/// By tiles or by the library, whichever is faster here. Writes every value of the result unless the inner
+/// size is zero.
 ///
 /// # Safety
-/// `dst` points at room for `a.rows` rows of `b.columns` values, `row_stride` apart, `row_stride` not below
-/// `b.columns`, borrowed by nobody else; with `add`, or where the inner size is zero, values are there.
+/// With `add`, the values of the result are there.
+///
+/// # Panics
+/// If shapes do not fit or a matrix reaches out of its slice.
 #[allow(unsafe_code, reason = "the library takes pointers")]
-unsafe fn into(dst: *mut f32, row_stride: usize, add: bool, a: View<'_>, b: View<'_>) {
+unsafe fn into(
+    dst: &mut [MaybeUninit<f32>],
+    row_stride: usize,
+    add: bool,
+    a: View<'_>,
+    b: View<'_>,
+) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes of a product are equal");
+    if m == 0 || n == 0 || k == 0 {
+        return;
+    }
+    assert!(row_stride >= n, "rows of a result do not overlap");
+    assert!((m - 1) * row_stride + n <= dst.len(), "the result fits its slice");
     let last = |rows: usize, columns: usize, [row, column]: [usize; 2]| {
         (rows - 1) * row + (columns - 1) * column
     };
-    if k > 0 {
-        assert!(last(m, k, a.strides) < a.data.len(), "the left matrix lies in its slice");
-        assert!(last(k, n, b.strides) < b.data.len(), "the right matrix lies in its slice");
+    assert!(last(m, k, a.strides) < a.data.len(), "the left matrix lies in its slice");
+    assert!(last(k, n, b.strides) < b.data.len(), "the right matrix lies in its slice");
+    if blocked::is_faster() {
+        // Safety: as the caller says.
+        return unsafe { blocked::product(dst, row_stride, add, a, b) };
     }
     let is_large = m * n * k >= PARALLEL && rayon::current_num_threads() > 1;
     let parallelism = if is_large { Parallelism::Rayon(0) } else { Parallelism::None };
     let stride =
         |stride: usize| isize::try_from(stride).expect("a slice is shorter than isize::MAX");
-    #[allow(unsafe_code, reason = "the library takes pointers")]
-    // Safety: the largest offset of each input was checked against its slice, strides are not negative, and
-    // the caller vouches for the result.
+    // Safety: the largest offset of each matrix was checked against its slice, strides are not negative, and
+    // the caller vouches for what is added to.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            dst,
+            dst.as_mut_ptr().cast::<f32>(),
             1,
             stride(row_stride),
             add,

@@ -67,6 +67,15 @@ pub(crate) fn tensor<const D: usize>(
     Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
 }
 
+/// A row so many times.
+pub(crate) fn repeated(row: &[f32], times: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(row.len() * times);
+    for _ in 0..times {
+        out.extend_from_slice(row);
+    }
+    out
+}
+
 /// Gives the buffer of a tensor to a loop that changes it, and a tensor of the result: in place where nobody
 /// else holds the buffer.
 pub(crate) fn change<const D: usize>(owned: Tensor<D>, f: impl FnOnce(&mut [f32])) -> Tensor<D> {

@@ -10,9 +10,10 @@
 //! Sequences lie one after the other without padding ([`luffy_core::Packing`]), and sequences that begin alike may share
 //! that beginning.
 //!
-//! This crate is the one place in the workspace with `unsafe` code: the call of the matrix product
-//! (`gemm.rs`), behind checks of every bound; calls of functions compiled for instructions that the processor was
-//! asked for (`simd.rs`, `wide.rs`); and the two calls that tune the allocator (`allocator.rs`).
+//! This crate is the one place in the workspace with `unsafe` code: matrix products, behind checks
+//! of every bound, into buffers that are not filled with zeros before (`gemm.rs`, `blocked.rs`, `packed.rs`); their
+//! tiles in vector instructions (`tile.rs`); calls of functions compiled for instructions that the processor was
+//! asked for (`simd.rs`); and the two calls that tune the allocator (`allocator.rs`).
 
 #![allow(
     clippy::inline_always,
@@ -24,6 +25,8 @@
 mod adamw;
 mod allocator;
 mod attention;
+#[cfg(feature = "flex")]
+mod blocked;
 mod cache;
 mod compose;
 #[cfg(feature = "flex")]
@@ -40,7 +43,7 @@ mod scores;
 mod simd;
 mod swiglu;
 #[cfg(feature = "flex")]
-mod wide;
+mod tile;
 
 pub use adamw::{AdamWRule, adamw_step, sum_of_squares};
 pub use allocator::keep_large_blocks;

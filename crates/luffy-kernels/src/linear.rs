@@ -14,9 +14,7 @@ pub fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Te
     if let (Some(a), Some(b), Some(bias)) =
         (host::matrix(x), host::matrix(weight), host::values(bias))
     {
-        let [n, _] = x.dims();
-        let out: Vec<f32> = (0..n).flat_map(|_| bias.iter().copied()).collect();
-        return fused(Some(out), &a, &b, x, weight);
+        return fused(Some(host::repeated(&bias, x.dims()[0])), &a, &b, x, weight);
     }
     x.clone().matmul(weight.clone()) + bias.clone().unsqueeze_dim::<2>(0)
 }

@@ -4,6 +4,8 @@
 //! reading. In row-major order a tile of the result jumps from row to row; here what a tile reads lies in one
 //! piece.
 
+#[cfg(feature = "flex")]
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -11,7 +13,7 @@ use burn::tensor::Tensor;
 #[cfg(feature = "flex")]
 use crate::host;
 #[cfg(feature = "flex")]
-use crate::wide::{WIDE, add_outer};
+use crate::tile::{Left, WIDE, narrow_strip};
 #[cfg(feature = "flex")]
 use rayon::prelude::*;
 
@@ -73,46 +75,77 @@ impl PackedMatrix {
             assert_eq!(k, self.k, "inner sizes of a product are equal");
             let read = "packed matrices are on the CPU, and so is what they meet";
             let values = host::values(x).expect(read);
-            let bias = bias.map(|bias| host::values(bias).expect(read));
-            let sum = sum.unwrap_or_else(|| {
-                let out = match &bias {
-                    Some(bias) => (0..m).flat_map(|_| bias.iter().copied()).collect(),
-                    None => vec![0.0; m * self.n],
-                };
-                host::tensor(out, [m, self.n], &x.device())
+            let sum = sum.or_else(|| {
+                let bias = host::values(bias?).expect(read);
+                Some(host::tensor(host::repeated(&bias, m), [m, self.n], &x.device()))
             });
+            let Some(sum) = sum else {
+                let mut out = Vec::with_capacity(m * self.n);
+                #[allow(unsafe_code, reason = "a buffer that is written once")]
+                // Safety: without `add` every value is written and none is read.
+                unsafe {
+                    self.into(&values, m, &mut out.spare_capacity_mut()[..m * self.n], false);
+                    out.set_len(m * self.n);
+                }
+                return host::tensor(out, [m, self.n], &x.device());
+            };
             assert_eq!(sum.dims(), [m, self.n], "what is added has the shape of the product");
-            host::change(sum, |out| self.add_to(&values, m, out))
+            host::change(sum, |out| {
+                #[allow(unsafe_code, reason = "results are summands before")]
+                // Safety: the values are there, and what is written over them are values.
+                unsafe {
+                    let out = std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), out.len());
+                    self.into(&values, m, out, true);
+                }
+            })
         }
         #[cfg(not(feature = "flex"))]
         unreachable!("nothing is packed without the CPU backend")
     }
 
+    /// `out = x W`, or `+=` where `add`. Writes every value.
+    ///
+    /// # Safety
+    /// With `add`, the values of the result are there.
     #[cfg(feature = "flex")]
-    fn add_to(&self, x: &[f32], m: usize, out: &mut [f32]) {
-        let n_threads = rayon::current_num_threads();
-        let n_panels = self.n.div_ceil(WIDE);
-        if n_threads == 1 || m * self.k * self.n < PARALLEL {
-            add_panels(x, m, self.k, &self.panels, out, self.n);
+    #[allow(unsafe_code, reason = "results are written before anybody reads them")]
+    unsafe fn into(&self, x: &[f32], m: usize, out: &mut [MaybeUninit<f32>], add: bool) {
+        let (k, n, n_threads) = (self.k, self.n, rayon::current_num_threads());
+        if k == 0 && !add {
+            out.fill(MaybeUninit::new(0.0));
+        }
+        if k == 0 || m == 0 || n == 0 {
             return;
         }
+        if n_threads == 1 || m * k * n < PARALLEL {
+            // Safety: as the caller says.
+            return unsafe { times_panels(x, [m, k, n], &self.panels, out, add) };
+        }
         // Columns of the result are shared out; each part is made in a buffer of its own.
-        let per_part = n_panels.div_ceil(4 * n_threads).max(1);
-        let parts: Vec<(usize, Vec<f32>)> = self
+        let per_part = n.div_ceil(WIDE).div_ceil(4 * n_threads).max(1);
+        let parts: Vec<(usize, Vec<MaybeUninit<f32>>)> = self
             .panels
-            .par_chunks(per_part * self.k * WIDE)
+            .par_chunks(per_part * k * WIDE)
             .enumerate()
             .map(|(i, panels)| {
                 let first = i * per_part * WIDE;
-                let width = (self.n - first).min(per_part * WIDE);
-                let mut part: Vec<f32> = out_part(out, m, self.n, first, width);
-                add_panels(x, m, self.k, panels, &mut part, width);
+                let width = (n - first).min(per_part * WIDE);
+                let mut part: Vec<_> = if add {
+                    out.chunks_exact(n)
+                        .flat_map(|row| &row[first..first + width])
+                        .copied()
+                        .collect()
+                } else {
+                    vec![MaybeUninit::uninit(); m * width]
+                };
+                // Safety: as the caller says.
+                unsafe { times_panels(x, [m, k, width], panels, &mut part, add) };
                 (first, part)
             })
             .collect();
         for (first, part) in parts {
-            let width = part.len() / m.max(1);
-            for (row, from) in out.chunks_exact_mut(self.n).zip(part.chunks_exact(width.max(1))) {
+            let width = part.len() / m;
+            for (row, from) in out.chunks_exact_mut(n).zip(part.chunks_exact(width)) {
                 row[first..first + width].copy_from_slice(from);
             }
         }
@@ -123,59 +156,38 @@ impl PackedMatrix {
 #[cfg(feature = "flex")]
 const PARALLEL: usize = 1 << 20;
 
-/// Columns `first..first + width` of `[m, n]`.
-#[cfg(feature = "flex")]
-fn out_part(out: &[f32], m: usize, n: usize, first: usize, width: usize) -> Vec<f32> {
-    out.chunks_exact(n).take(m).flat_map(|row| row[first..first + width].iter().copied()).collect()
-}
-
 /// Rows of `x` that meet a panel while it is in the cache, and its rows that are added up before they go to
 /// the result.
 #[cfg(feature = "flex")]
 const BLOCK: [usize; 2] = [120, 512];
 
-/// `out += x W`: `x` `[m, k]`, the panels of `[k, n]`, `out` `[m, n]`.
+/// `out = x W`, or `+=` where `add`: `x` `[m, k]`, the panels of `[k, n]`, `out` `[m, n]`, none of them empty.
+///
+/// # Safety
+/// With `add`, the values of the result are there.
 #[cfg(feature = "flex")]
-fn add_panels(x: &[f32], m: usize, k: usize, panels: &[f32], out: &mut [f32], n: usize) {
+#[allow(unsafe_code, reason = "results are written before anybody reads them")]
+unsafe fn times_panels(
+    x: &[f32],
+    [m, k, n]: [usize; 3],
+    panels: &[f32],
+    out: &mut [MaybeUninit<f32>],
+    add: bool,
+) {
     let [rows, depth] = BLOCK;
     for top in (0..m).step_by(rows) {
         let bottom = (top + rows).min(m);
         for (p, panel) in panels.chunks_exact(k * WIDE).enumerate() {
-            let columns = p * WIDE..((p + 1) * WIDE).min(n);
+            let width = (n - p * WIDE).min(WIDE);
             for start in (0..k).step_by(depth) {
                 let end = (start + depth).min(k);
                 let lines = panel[start * WIDE..end * WIDE].as_chunks().0;
-                let mut i = top;
-                while i < bottom {
-                    let (x, out) = (&x[i * k + start..], &mut out[i * n..]);
-                    i += match bottom - i {
-                        6.. => tile::<6>(lines, x, k, out, n, &columns),
-                        4.. => tile::<4>(lines, x, k, out, n, &columns),
-                        2.. => tile::<2>(lines, x, k, out, n, &columns),
-                        _ => tile::<1>(lines, x, k, out, n, &columns),
-                    };
-                }
+                let add = add || start > 0;
+                let left = Left::Rows(&x[top * k + start..], k);
+                let out = &mut out[top * n + p * WIDE..];
+                // Safety: there are values if the caller says so, or a part was there before this.
+                unsafe { narrow_strip(bottom - top, lines, left, out, n, width, add) };
             }
         }
     }
-}
-
-/// `R` rows times some lines of a panel, added to some columns of the result; gives `R`.
-#[cfg(feature = "flex")]
-fn tile<const R: usize>(
-    lines: &[[f32; WIDE]],
-    x: &[f32],
-    stride: usize,
-    out: &mut [f32],
-    out_stride: usize,
-    columns: &std::ops::Range<usize>,
-) -> usize {
-    let mut sums = [[0.0_f32; WIDE]; R];
-    add_outer(lines, x, stride, &mut sums);
-    for (row, sums) in out.chunks_mut(out_stride).zip(&sums) {
-        for (out, sum) in row[columns.clone()].iter_mut().zip(sums) {
-            *out += sum;
-        }
-    }
-    R
 }

@@ -17,7 +17,7 @@ Usage: cargo xtask bench peers [FLAGS]
   --write              put the tables into docs/BENCHMARKS.md too
   --repetitions N      passes of each side, in turn; medians are shown (default 7)
   --threads N          of either side (default: all cores)
-  --only NAME          jobs whose name has this in it; may repeat
+  --only NAME          jobs whose name begins with this; may repeat
   --list               name the jobs and stop
   --skip-memory        leave the peak memory out
   --quick              few tokens and 2 repetitions, to see that it runs

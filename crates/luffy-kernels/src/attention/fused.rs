@@ -9,7 +9,7 @@ use luffy_core::{Packing, Segment};
 
 /// Rows of scores that a block of queries makes, one for each query and head of a group: few enough to stay in
 /// the cache between the two products.
-const BLOCK_ROWS: usize = 256;
+const BLOCK_ROWS: usize = 128;
 
 /// What the way back starts from; shapes as in [`super::attention`].
 pub(super) struct Known<'a> {

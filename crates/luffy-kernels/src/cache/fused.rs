@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::HeadShape;
 use crate::host;
 use crate::simd;
-use crate::wide::{WIDE, add_outer};
+use crate::tile::{Left, WIDE, outer};
 use luffy_core::Packing;
 
 /// Keys and values of one sequence in one layer.
@@ -141,8 +141,7 @@ impl Head<'_> {
         let scores = &mut scores[..G * self.capacity];
         let (lines, _) = self.keys.as_chunks::<WIDE>();
         for (i, block) in lines.chunks(self.hd).take(self.len.div_ceil(WIDE)).enumerate() {
-            let mut sums = [[0.0_f32; WIDE]; G];
-            add_outer(block, q, self.hd, &mut sums);
+            let sums = outer::<G>(block, Left::Rows(q, self.hd));
             for (row, sums) in scores.chunks_exact_mut(self.capacity).zip(&sums) {
                 row[i * WIDE..(i + 1) * WIDE].copy_from_slice(sums);
             }
@@ -156,8 +155,7 @@ impl Head<'_> {
         let (lines, _) = self.values.as_chunks::<WIDE>();
         for part in 0..per_position {
             let lines = &lines[part * self.capacity..][..self.len];
-            let mut sums = [[0.0_f32; WIDE]; G];
-            add_outer(lines, scores, self.capacity, &mut sums);
+            let sums = outer::<G>(lines, Left::Rows(scores, self.capacity));
             for (row, sums) in mixed.chunks_exact_mut(width).zip(&sums) {
                 row[part * WIDE..(part + 1) * WIDE].copy_from_slice(sums);
             }

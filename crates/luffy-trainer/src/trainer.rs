@@ -219,11 +219,18 @@ impl Trainer {
         Ok(StepOutcome { report, graded: GradedStep { groups, advantages } })
     }
 
-    /// Lets every learner compute the gradients of `rows` and throws them away, whatever comes out: where
-    /// memory does not reach for rows of this size, it shows now. Nothing of the state changes.
-    pub fn rehearse(&mut self, rows: &[Row], objective: &dyn Objective, scale: &Scale) {
+    /// Lets every learner compute the gradients of `rows` and throws them away: where memory does not reach for
+    /// rows of this size, it shows now. Nothing of the state changes. Gives how many learners had no
+    /// error.
+    pub fn rehearse(&mut self, rows: &[Row], objective: &dyn Objective, scale: &Scale) -> usize {
         let units = vec![rows; self.learners.count()];
-        self.learners.fold(&units, |learner, rows| learner.gradients(rows, objective, scale), drop);
+        let mut n_done = 0;
+        self.learners.fold(
+            &units,
+            |learner, rows| learner.gradients(rows, objective, scale).is_ok(),
+            |done| n_done += usize::from(done),
+        );
+        n_done
     }
 
     /// A copy of what must survive a restart.

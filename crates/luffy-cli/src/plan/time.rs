@@ -1,31 +1,36 @@
 //! Seconds of a step: operations over a measured speed, bytes over a measured bandwidth.
 
 use burn::tensor::{Device, Tensor};
-use luffy_kernels::{PackedMatrix, linear, linear_backward, softmax_weights};
+use luffy_core::Packing;
+use luffy_kernels::{HeadShape, KvCache, PackedMatrix, linear, linear_backward, softmax_weights};
 use luffy_trainer::Replicas;
 
 use super::memory::Sizes;
 use super::work::{Decoding, Work};
 use crate::clock::Stopwatch;
 
-/// Seconds of each of the four measurements.
+/// Seconds of each of the five measurements.
 const SECONDS: f64 = 0.4;
 /// Most numbers of a matrix that is measured: 16 MiB, beyond the caches of one core.
 const MEASURED: u64 = 1 << 22;
 /// Most tokens of a measured product.
 const MEASURED_TOKENS: u64 = 512;
+/// Most numbers of a measured cache of keys and values: 64 MiB, what a long rollout has beside its weights.
+const MEASURED_CACHE: u64 = 1 << 24;
 /// Passes over what a layer keeps and makes, beside its products: written and read on the way and back.
 const PASSES: u64 = 6;
 /// Numbers that AdamW reads and writes for each parameter: gradient twice, weight, two moments; three out.
 const ADAMW_NUMBERS: u64 = 8;
 
-/// What one replica does in a second while the others do the same.
+/// What one replica does in a second while the others do the same, with the threads that it has then.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Speeds {
     /// Operations of products of many tokens, forward and back.
     pub(crate) products: f64,
     /// Operations of products of as many rows as are decoded at once, matrices in the cache.
     pub(crate) decoding: f64,
+    /// Positions of a row that the query of a layer attends to, while decoding.
+    pub(crate) attention: f64,
     /// Bytes read from memory.
     pub(crate) bandwidth: f64,
     /// Logits that a token is chosen from.
@@ -33,17 +38,22 @@ pub(crate) struct Speeds {
 }
 
 impl Speeds {
-    /// Measures for about two seconds, a thread a replica, with matrices of the model's shape; `None` where
-    /// the device is not the CPU.
+    /// Measures for about two seconds, as many replicas at once as a step has, with matrices of the model's
+    /// shape; `None` where the device is not the CPU.
     pub(crate) fn measure(sizes: &Sizes, work: &Work, device: &Device) -> Option<Self> {
         let d = sizes.hidden.min(MEASURED);
         let f = sizes.inner.min(MEASURED / d).max(1);
         let tokens = work.batch.tokens.min(MEASURED_TOKENS);
         let rows = work.rollout.map_or(1, |rollout| rollout.rows);
+        let threads = work.replicas;
+        let samplers = work.rollout.map_or(1, |rollout| rollout.replicas);
         let ones = |a: u64, b: u64| Tensor::<2>::ones([a as usize, b as usize], device);
         let weight = ones(d, f);
-        let packed = PackedMatrix::new(&weight)?;
-        let products = rate(work.replicas, || {
+        // As many matrices as a step reads one after the other: in the cache all of them or none.
+        let n_matrices = (sizes.packed / (d * f)).min(MEASURED_CACHE / (d * f)).max(1);
+        let packed: Vec<PackedMatrix> =
+            (0..n_matrices).map(|_| PackedMatrix::new(&weight)).collect::<Option<_>>()?;
+        let products = rate([work.replicas.min(work.units), threads], || {
             let (x, dy) = (ones(tokens, d), ones(tokens, f));
             let weight = weight.clone();
             (6 * tokens * d * f, move || {
@@ -51,22 +61,25 @@ impl Speeds {
                 let _ = linear_backward(&x, &weight, &dy, None);
             })
         });
-        let decoding = rate(work.replicas, || {
-            let (x, packed) = (ones(rows, d), packed.clone());
-            (2 * rows * d * f, move || {
-                let _ = packed.product(&x, None, None);
+        let decoding = rate([samplers, threads], || {
+            let (x, packed) = (ones(rows, d), &packed);
+            (n_matrices * 2 * rows * d * f, move || {
+                for matrix in packed {
+                    let _ = matrix.product(&x, None, None);
+                }
             })
         });
+        let attention = rate([samplers, threads], || attending(sizes, work, device));
         // Replicas read the same weights; what fits the shared cache comes from there.
         let shared = vec![1.0_f32; (sizes.packed.min(8 * MEASURED) as usize).max(1024)];
-        let bandwidth = rate(work.replicas, || {
+        let bandwidth = rate([threads, threads], || {
             let shared = &shared;
             (4 * shared.len() as u64, move || {
                 std::hint::black_box(sum(shared));
             })
         });
         let vocab = sizes.vocab as usize;
-        let logits = rate(work.replicas, || {
+        let logits = rate([samplers, threads], || {
             let (logits, mut weights) = (vec![0.5_f32; vocab], Vec::new());
             (vocab as u64, move || {
                 let _ = softmax_weights(&logits, 1.0, &mut weights);
@@ -74,8 +87,36 @@ impl Speeds {
                 std::hint::black_box(sum);
             })
         });
-        Some(Self { products, decoding, bandwidth, logits })
+        Some(Self { products, decoding, attention, bandwidth, logits })
     }
+}
+
+/// A pass of a token of every row through some layers of a cache that is half full of responses, in positions.
+fn attending(sizes: &Sizes, work: &Work, device: &Device) -> (u64, impl FnMut() + use<>) {
+    let rows = work.rollout.map_or(1, |rollout| rollout.rows);
+    let per_position = (sizes.cache(1, 1) / (4 * sizes.layers.max(1))).max(1);
+    let most = (MEASURED_CACHE / (rows * per_position).max(1)).max(1);
+    let seen = (work.prompt + work.response / 2).clamp(1, most);
+    let layers = (most / seen).clamp(1, sizes.layers.max(1));
+    let heads = HeadShape {
+        n_heads: sizes.heads as usize,
+        n_kv_heads: sizes.kv_heads as usize,
+        head_dim: sizes.head_dim as usize,
+    };
+    let mut packing = Packing::default();
+    for _ in 0..rows {
+        packing.push(seen as usize, None);
+    }
+    let ones = |rows: u64, width: u64| Tensor::<2>::ones([rows as usize, width as usize], device);
+    let kept = ones(rows * seen, sizes.key);
+    let kept = (0..layers).map(|_| (kept.clone(), kept.clone())).collect();
+    let mut cache = KvCache::prefilled(kept, heads, &packing);
+    let (q, k) = (ones(rows, sizes.query), ones(rows, sizes.key));
+    (layers * rows * seen, move || {
+        for layer in 0..layers as usize {
+            let _ = cache.attend(layer, &q, &k, &k);
+        }
+    })
 }
 
 /// A sum that is as fast as reading.
@@ -90,9 +131,9 @@ fn sum(values: &[f32]) -> f32 {
     lanes.iter().sum()
 }
 
-/// Units a second of the slowest of `replicas` that do the same for [`SECONDS`]. `job` gives the units of a
-/// round and the round.
-fn rate<J: FnMut()>(replicas: u64, job: impl Fn() -> (u64, J) + Sync) -> f64 {
+/// Units a second of the slowest of `replicas` that do the same for [`SECONDS`], with `threads` among them.
+/// `job` gives the units of a round and the round.
+fn rate<J: FnMut()>([replicas, threads]: [u64; 2], job: impl Fn() -> (u64, J) + Sync) -> f64 {
     let n = replicas.max(1) as usize;
     let one = |(): &mut (), (): &()| {
         let (units, mut round) = job();
@@ -105,7 +146,7 @@ fn rate<J: FnMut()>(replicas: u64, job: impl Fn() -> (u64, J) + Sync) -> f64 {
         }
         units as f64 * f64::from(rounds) / clock.seconds()
     };
-    let rates = Replicas::new(vec![(); n]).map(&vec![(); n], one);
+    let rates = Replicas::with_threads(vec![(); n], threads as usize).map(&vec![(); n], one);
     rates.into_iter().fold(f64::INFINITY, f64::min)
 }
 
@@ -148,9 +189,7 @@ fn decode_seconds(sizes: &Sizes, decoding: &Decoding, speeds: &Speeds) -> f64 {
     let products =
         (2.0 * numbers * rows as f64 / speeds.decoding).max(4.0 * numbers / speeds.bandwidth);
     let seen = prompt as f64 + response as f64 / 2.0;
-    let cache = sizes.cache(rows, 1) as f64 * seen;
-    let mixed = 4.0 * (sizes.layers * sizes.query * rows) as f64 * seen;
-    let attention = (cache / speeds.bandwidth).max(mixed / speeds.decoding);
+    let attention = (sizes.layers * rows) as f64 * seen / speeds.attention;
     let choice = (rows * sizes.vocab) as f64 / speeds.logits;
     prefill + response as f64 * (products + attention + choice)
 }
@@ -188,8 +227,13 @@ pub(super) mod tests {
     use crate::plan::memory::tests::small;
     use crate::plan::work::Batch;
 
-    const SPEEDS: Speeds =
-        Speeds { products: 1e9, decoding: 1e9, bandwidth: f64::INFINITY, logits: f64::INFINITY };
+    const SPEEDS: Speeds = Speeds {
+        products: 1e9,
+        decoding: 1e9,
+        attention: 1e9,
+        bandwidth: f64::INFINITY,
+        logits: f64::INFINITY,
+    };
 
     pub(crate) fn work() -> Work {
         Work {
@@ -233,10 +277,11 @@ pub(super) mod tests {
         let of = |speeds: &Speeds| Seconds::of(&small(), &work, speeds).rollout;
         // Prompts: 60 tokens; then 30 times 1088 padded numbers of 6 rows, and attention to 25 positions.
         let prompts = 2 * 288 * 60 + 2 * 2 * 4 * 10 * 60;
-        let each = 2 * 1088 * 6 + 4 * 2 * 4 * 6 * 25;
+        let each = 2 * 1088 * 6 + 2 * 6 * 25;
         assert_eq!(whole(of(&SPEEDS) * 1e9), prompts + 30 * each);
-        // At a byte a second all weights, and 2 (2 + 16) numbers of 6 rows at 25 positions.
-        let slow = Speeds { decoding: f64::INFINITY, bandwidth: 1.0, ..SPEEDS };
-        assert_eq!(whole(of(&slow)), 30 * (1088 * 4 + 2 * 18 * 4 * 6 * 25));
+        // At a byte a second all weights.
+        let slow =
+            Speeds { decoding: f64::INFINITY, attention: f64::INFINITY, bandwidth: 1.0, ..SPEEDS };
+        assert_eq!(whole(of(&slow)), 30 * 1088 * 4);
     }
 }

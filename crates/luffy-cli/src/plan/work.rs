@@ -9,6 +9,7 @@ use luffy_core::{
 use luffy_policy::ModelConfig;
 
 use crate::config::{BUILTIN_ADDITION, RunConfig};
+use crate::run::n_samplers;
 
 /// Tokens of the demonstration that a method is asked about; methods take shares of it.
 const ASKED_TOKENS: usize = 1000;
@@ -31,7 +32,7 @@ pub(crate) struct Batch {
 /// Sequences that replicas decode at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decoding {
-    /// Replicas that have something to do.
+    /// Samplers that have something to do; they share all threads.
     pub(crate) replicas: u64,
     /// Rows of one at once.
     pub(crate) rows: u64,
@@ -70,6 +71,7 @@ impl Work {
         let method = config.method.build();
         let (samples, members) = most_members(&*method, config.steps);
         let replicas = config.parallel.replicas.max(1) as u64;
+        let samplers = n_samplers(model, config.parallel.replicas.max(1)) as u64;
         let prompts = config.rollout.prompts_per_step as u64;
         let max_rows = config.rollout.max_rows as u64;
         let per_sampling = (config.parallel.sample_unit_prompts.max(1) as u64).min(prompts);
@@ -98,7 +100,7 @@ impl Work {
             tempered: (config.rollout.temperature - 1.0).abs() > 0.0,
             reference: method.needs_reference(),
             rollout: (samples > 0).then(|| Decoding {
-                replicas: replicas.min(prompts.div_ceil(per_sampling)),
+                replicas: samplers.min(prompts.div_ceil(per_sampling)),
                 rows: (per_sampling * samples).min(max_rows),
                 contexts,
                 prompt,
@@ -107,7 +109,7 @@ impl Work {
             evaluation: (!config.data.test.is_empty()).then(|| {
                 let tests = most_tests(config);
                 let rows = max_rows.min(tests);
-                let replicas = replicas.min(tests.div_ceil(max_rows));
+                let replicas = samplers.min(tests.div_ceil(max_rows));
                 Decoding { replicas, rows, contexts: rows, prompt, response }
             }),
         }
@@ -226,6 +228,26 @@ mod tests {
         let part = Batch { tokens: 310, predicted: 300, rows: 3, prompts: 1, longest: 110 };
         assert_eq!(cut(unit, 10, 100, 310), part);
         assert_eq!(cut(unit, 10, 100, 50).tokens, 110);
+    }
+
+    #[test]
+    fn a_large_model_has_one_sampler_and_a_small_one_one_for_each_replica() {
+        let model = |hidden: u32| {
+            let text = format!(
+                r#"{{"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu",
+                "rms_norm_eps": 1e-6, "tie_word_embeddings": true, "hidden_size": {hidden},
+                "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+                "intermediate_size": {hidden}, "vocab_size": 512, "max_position_embeddings": 64,
+                "rope_theta": 10000.0}}"#
+            );
+            ModelConfig::parse(&text, "config.json".as_ref()).unwrap()
+        };
+        let mut config = RunConfig::default();
+        config.parallel.replicas = 2;
+        config.rollout.prompts_per_step = 16;
+        config.parallel.sample_unit_prompts = 8;
+        let of = |hidden| Work::of(&config, &model(hidden)).rollout.unwrap().replicas;
+        assert_eq!([of(64), of(4096)], [2, 1]);
     }
 
     #[test]

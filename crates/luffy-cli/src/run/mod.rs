@@ -29,5 +29,5 @@ pub use summary::{EvalCounts, Summary};
 pub use train::{Outcome, RunOptions, resume, train};
 
 pub(crate) use prompts::TEST_SEED;
-pub(crate) use setup::validate;
+pub(crate) use setup::{n_samplers, validate};
 pub(crate) use train::ANSWERS;

@@ -109,7 +109,7 @@ const CACHED_PARAMETERS: usize = 1 << 25;
 
 /// How many samplers share the threads: one for each replica where the weights stay in the cache; else one with
 /// all threads, which reads them once for all sequences. What is sampled is the same.
-fn n_samplers(model: &ModelConfig, replicas: usize) -> usize {
+pub(crate) fn n_samplers(model: &ModelConfig, replicas: usize) -> usize {
     let n_parameters: usize =
         parameter_shapes(model).values().map(|shape| shape.iter().product::<usize>()).sum();
     if n_parameters > CACHED_PARAMETERS { 1 } else { replicas }

@@ -125,7 +125,10 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
         progress: line,
     };
     if start < config.steps && config.memory.try_largest.unwrap_or_else(|| plan.is_tight()) {
-        try_largest(&mut this.assembly.trainer, &plan);
+        let note = try_largest(&mut this.assembly.trainer, &plan);
+        this.progress.note(&note);
+        this.assembly.notes.push_str(&note);
+        write_atomic(&path.join("log.txt"), this.assembly.notes.as_bytes())?;
     }
     if start == 0 {
         this.evaluate(0, true)?;
@@ -155,13 +158,18 @@ fn run(config: &RunConfig, dir: &RunDir, options: &RunOptions) -> anyhow::Result
 }
 
 /// Learns from the largest micro-batch and forgets it: a machine that is too small shows before the first step.
-fn try_largest(trainer: &mut Trainer, plan: &Plan) {
+/// Gives what to say of it.
+fn try_largest(trainer: &mut Trainer, plan: &Plan) -> String {
     let rows = plan.largest_rows();
     let count = |of: fn(&Row) -> usize| rows.iter().map(of).sum::<usize>() as u64;
     let longest = rows.iter().map(|row| row.response.len()).max().unwrap_or(0) as u32;
     let shape = StepShape::supervised(rows.len() as u64, count(Row::n_learned), longest);
     let objective = SupervisedLoss::default();
-    trainer.rehearse(&rows, &objective, &objective.scale(&shape));
+    let n_done = trainer.rehearse(&rows, &objective, &objective.scale(&shape));
+    let peak = machine::peak_memory_bytes().map_or_else(String::new, |bytes| {
+        format!(", peak memory so far {:.2} GiB", bytes as f64 / f64::from(1 << 30))
+    });
+    format!("largest micro-batch tried: {} rows, replicas: {n_done}{peak}\n", rows.len())
 }
 
 const fn due(done: u64, every: u64) -> bool {

@@ -16,6 +16,10 @@ fn luffy(args: &[&str], crash_at: &str) -> ExitStatus {
 }
 
 fn train(out: &Path, replicas: &str, crash_at: &str) -> ExitStatus {
+    train_with(out, replicas, crash_at, "memory.try-largest=false")
+}
+
+fn train_with(out: &Path, replicas: &str, crash_at: &str, set: &str) -> ExitStatus {
     let out = out.to_str().expect("a temporary path is UTF-8");
     let sets = [
         "steps=5",
@@ -28,7 +32,7 @@ fn train(out: &Path, replicas: &str, crash_at: &str) -> ExitStatus {
         "optimizer.warmup-steps=1",
     ];
     let mut args = vec!["train", "--recipe", "addition", "--out", out, "--replicas", replicas];
-    for set in &sets {
+    for set in sets.iter().chain([&set]) {
         args.extend(["--set", set]);
     }
     luffy(&args, crash_at)
@@ -67,6 +71,15 @@ fn killed_anywhere_it_continues_to_the_same_bytes() {
     let one = root.path().join("one-replica");
     assert!(train(&one, "1", "").success());
     assert_same(&expected, &one, "one replica against two");
+
+    let tried = root.path().join("tried");
+    assert!(train_with(&tried, "2", "", "memory.try-largest=true").success());
+    assert_same(&expected, &tried, "a trial of the largest micro-batch before the first step");
+    let log = fs::read_to_string(tried.join("log.txt")).expect("a log");
+    let line = log.lines().find(|line| line.starts_with("largest micro-batch tried: "));
+    // Units of four prompts, groups of eight.
+    let line = line.expect("the log tells");
+    assert!(line.contains(": 32 rows, replicas: 2"), "{line}");
 
     let places = [
         "step/logged:1",              // before the first checkpoint

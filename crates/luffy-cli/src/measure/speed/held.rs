@@ -9,7 +9,7 @@ use luffy_core::{
     Purpose, Row, SampleRequest, Sampler as _, Sampling, StepShape, StreamKey, TextCodec,
 };
 use luffy_objective::{Clip, MixedPolicyLoss, Regularized, metric};
-use luffy_policy::{CausalLm, LmDecoder, ReplicaLearner, load_pretrained};
+use luffy_policy::{CausalLm, LmDecoder, ModelConfig, ReplicaLearner, load_pretrained};
 use luffy_rollout::Engine;
 use luffy_trainer::{Replicas, Trainer};
 use serde_json::json;
@@ -31,6 +31,7 @@ const CLIP: Clip = Clip::Epsilon { low: 0.2, high: 0.2 };
 /// A model that is kept until a job names another.
 pub(super) struct Held {
     pub(super) dir: PathBuf,
+    pub(super) config: ModelConfig,
     pub(super) model: CausalLm,
     samplers: Option<Replicas<Engine<LmDecoder>>>,
     learners: Option<(bool, Replicas<ReplicaLearner<CausalLm>>)>,
@@ -44,9 +45,10 @@ impl Held {
         if held.as_ref().is_none_or(|held| held.dir != dir) {
             // Two large models do not fit at once.
             *held = None;
-            let (_, model) = load_pretrained(dir, &device())?;
+            let (config, model) = load_pretrained(dir, &device())?;
             let dir = dir.to_owned();
-            *held = Some(Self { dir, model, samplers: None, learners: None, trainer: None });
+            *held =
+                Some(Self { dir, config, model, samplers: None, learners: None, trainer: None });
         }
         Ok(held.as_mut().expect("it was just loaded"))
     }

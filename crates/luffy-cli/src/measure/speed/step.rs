@@ -18,6 +18,7 @@ use super::held::{Held, LR, MAX_ROWS};
 use super::job::StepJob;
 use crate::clock::Stopwatch;
 use crate::device::device;
+use crate::run::n_samplers;
 
 /// As many steps as a run may have; the learning rate is constant.
 const N_STEPS: u64 = 1_000_000;
@@ -59,13 +60,15 @@ fn trainer(held: &Held, job: &StepJob) -> anyhow::Result<Trainer> {
     let mut samplers: Vec<Box<dyn Sampler>> = vec![];
     let mut learners: Vec<Box<dyn Learner>> = vec![];
     let decoder = LmDecoder::new(held.model.clone());
-    for _ in 0..job.threads {
+    for _ in 0..n_samplers(&held.config, job.threads) {
         samplers.push(Box::new(Engine::new(
             decoder.clone(),
             Arc::clone(&codec),
             device(),
             MAX_ROWS,
         )));
+    }
+    for _ in 0..job.threads {
         learners.push(Box::new(first.replica()));
     }
     drop(first);

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::gemm::View;
+use crate::gemm::{View, takes_threads};
 use crate::tile::{Left, TALL, WIDE, narrow_strip, turn};
 
 /// Most of the inner size that a tile adds up before its sums go to the result, rows of `a` that meet a panel
@@ -21,9 +21,6 @@ const COLUMNS: usize = 768;
 
 /// Columns from which on it pays to lay out rows of `a` that lie across.
 const WORTH_PACKING: usize = 128;
-
-/// Products below this many multiplications stay on one thread.
-const PARALLEL: usize = 192 * 192 * 192;
 
 thread_local! {
     /// Room for a part of `b`, and for some rows of `a`.
@@ -75,7 +72,7 @@ pub(crate) unsafe fn product(
     let (m, n, k) = (a.rows, b.columns, a.columns);
     let out = &mut out[..(m - 1) * stride + n];
     let depth = k.div_ceil(k.div_ceil(DEPTH));
-    let is_parallel = m * n * k >= PARALLEL && rayon::current_num_threads() > 1;
+    let is_parallel = takes_threads(m, n, k);
     let rows = if is_parallel {
         // Some parts for each thread, of whole tiles.
         let parts = 4 * rayon::current_num_threads();
@@ -251,11 +248,10 @@ mod tests {
         let mut out = before.to_vec();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
         pool.install(|| {
-            let room = out.as_mut_ptr().cast();
-            // Safety: numbers are written over numbers.
             #[allow(unsafe_code, reason = "results are summands before")]
+            // Safety: numbers are written over numbers.
             unsafe {
-                product(std::slice::from_raw_parts_mut(room, before.len()), stride, add, a, b);
+                product(crate::host::as_room(&mut out), stride, add, a, b);
             }
         });
         out

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use gemm::Parallelism;
 
-use crate::blocked;
+use crate::{blocked, host};
 
 /// A matrix in a slice.
 #[derive(Debug, Clone, Copy)]
@@ -31,22 +31,20 @@ impl<'a> View<'a> {
 /// Products below this many multiplications stay on one thread.
 const PARALLEL: usize = 192 * 192 * 192;
 
+/// Whether a product is shared between threads.
+pub(crate) fn takes_threads(m: usize, n: usize, k: usize) -> bool {
+    m * n * k >= PARALLEL && rayon::current_num_threads() > 1
+}
+
 /// `dst = a b`, or `dst += a b` where `add`; `dst` is `[a.rows, b.columns]`, its rows `row_stride` apart.
 ///
 /// # Panics
 /// If shapes do not fit or a matrix reaches out of its slice.
 pub(crate) fn product(dst: &mut [f32], row_stride: usize, add: bool, a: View<'_>, b: View<'_>) {
-    if a.columns == 0 && !add {
-        for row in dst.chunks_mut(row_stride.max(1)).take(a.rows) {
-            row[..b.columns].fill(0.0);
-        }
-        return;
-    }
     #[allow(unsafe_code, reason = "the results of one product are the summands of the next")]
     // Safety: the values are there to be read, and what is written over them are values.
     unsafe {
-        let dst = std::slice::from_raw_parts_mut(dst.as_mut_ptr().cast(), dst.len());
-        into(dst, row_stride, add, a, b);
+        into(host::as_room(dst), row_stride, add, a, b);
     }
 }
 
@@ -55,22 +53,14 @@ pub(crate) fn product(dst: &mut [f32], row_stride: usize, add: bool, a: View<'_>
 /// # Panics
 /// If shapes do not fit or a matrix reaches out of its slice.
 pub(crate) fn new_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
-    let len = a.rows * b.columns;
-    if a.columns == 0 || len == 0 {
-        return vec![0.0; len];
-    }
-    let mut out = Vec::with_capacity(len);
     #[allow(unsafe_code, reason = "a buffer that is written once is not filled with zeros before")]
-    // Safety: without `add` all of the `len` values are written and none is read.
+    // Safety: without `add` all values are written and none is read.
     unsafe {
-        into(&mut out.spare_capacity_mut()[..len], b.columns, false, a, b);
-        out.set_len(len);
+        host::written(a.rows * b.columns, |out| into(out, b.columns, false, a, b))
     }
-    out
 }
 
-/// By tiles or by the library, whichever is faster here. Writes every value of the result unless the inner
-/// size is zero.
+/// By tiles or by the library, whichever is faster here. Writes every value of the result.
 ///
 /// # Safety
 /// With `add`, the values of the result are there.
@@ -87,11 +77,17 @@ unsafe fn into(
 ) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes of a product are equal");
-    if m == 0 || n == 0 || k == 0 {
+    if m == 0 || n == 0 {
         return;
     }
     assert!(row_stride >= n, "rows of a result do not overlap");
     assert!((m - 1) * row_stride + n <= dst.len(), "the result fits its slice");
+    if k == 0 {
+        for row in dst.chunks_mut(row_stride).take(if add { 0 } else { m }) {
+            row[..n].fill(MaybeUninit::new(0.0));
+        }
+        return;
+    }
     let last = |rows: usize, columns: usize, [row, column]: [usize; 2]| {
         (rows - 1) * row + (columns - 1) * column
     };
@@ -101,8 +97,8 @@ unsafe fn into(
         // Safety: as the caller says.
         return unsafe { blocked::product(dst, row_stride, add, a, b) };
     }
-    let is_large = m * n * k >= PARALLEL && rayon::current_num_threads() > 1;
-    let parallelism = if is_large { Parallelism::Rayon(0) } else { Parallelism::None };
+    let parallelism =
+        if takes_threads(m, n, k) { Parallelism::Rayon(0) } else { Parallelism::None };
     let stride =
         |stride: usize| isize::try_from(stride).expect("a slice is shorter than isize::MAX");
     // Safety: the largest offset of each matrix was checked against its slice, strides are not negative, and

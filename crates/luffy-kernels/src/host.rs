@@ -1,5 +1,7 @@
 //! Buffers of burn's CPU backend, without a copy.
 
+use std::mem::MaybeUninit;
+
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -65,6 +67,29 @@ pub(crate) fn tensor<const D: usize>(
     device: &Device,
 ) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+}
+
+/// Values as room for values.
+///
+/// # Safety
+/// Nothing but values is written.
+#[allow(unsafe_code, reason = "the results of one product are the summands of the next")]
+pub(crate) unsafe fn as_room(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // Safety: one lies as the other, and the caller vouches for what is written.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
+}
+
+/// A buffer that is written once, by `f`, and not filled with zeros before.
+///
+/// # Safety
+/// `f` writes all of it and reads none of it before.
+#[allow(unsafe_code, reason = "the compiler cannot see that all of it is written")]
+pub(crate) unsafe fn written(len: usize, f: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut out = Vec::with_capacity(len);
+    f(&mut out.spare_capacity_mut()[..len]);
+    // Safety: there is room for them, and the caller vouches that they are written.
+    unsafe { out.set_len(len) };
+    out
 }
 
 /// A row so many times.

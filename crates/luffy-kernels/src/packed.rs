@@ -80,13 +80,10 @@ impl PackedMatrix {
                 Some(host::tensor(host::repeated(&bias, m), [m, self.n], &x.device()))
             });
             let Some(sum) = sum else {
-                let mut out = Vec::with_capacity(m * self.n);
                 #[allow(unsafe_code, reason = "a buffer that is written once")]
                 // Safety: without `add` every value is written and none is read.
-                unsafe {
-                    self.into(&values, m, &mut out.spare_capacity_mut()[..m * self.n], false);
-                    out.set_len(m * self.n);
-                }
+                let out =
+                    unsafe { host::written(m * self.n, |out| self.into(&values, m, out, false)) };
                 return host::tensor(out, [m, self.n], &x.device());
             };
             assert_eq!(sum.dims(), [m, self.n], "what is added has the shape of the product");
@@ -94,8 +91,7 @@ impl PackedMatrix {
                 #[allow(unsafe_code, reason = "results are summands before")]
                 // Safety: the values are there, and what is written over them are values.
                 unsafe {
-                    let out = std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), out.len());
-                    self.into(&values, m, out, true);
+                    self.into(&values, m, host::as_room(out), true);
                 }
             })
         }

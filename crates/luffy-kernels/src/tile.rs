@@ -5,6 +5,8 @@
 
 use std::mem::MaybeUninit;
 
+use crate::host::as_room;
+
 /// Numbers that lie side by side in the layouts of this crate.
 pub(crate) const WIDE: usize = 16;
 
@@ -46,12 +48,10 @@ impl Left<'_> {
 #[inline]
 pub(crate) fn outer<const R: usize>(lines: &[[f32; WIDE]], left: Left<'_>) -> [[f32; WIDE]; R] {
     let mut sums = [[0.0; WIDE]; R];
-    let room = sums.as_flattened_mut();
     #[allow(unsafe_code, reason = "numbers are written over numbers")]
     // Safety: numbers are written over the zeros, and nothing is added to.
     unsafe {
-        let room = std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), room.len());
-        strip(R, lines, left, room, WIDE, false);
+        strip(R, lines, left, as_room(sums.as_flattened_mut()), WIDE, false);
     }
     sums
 }

@@ -18,7 +18,7 @@ const WIDE: u64 = 16;
 /// Most logits of a chunk of the head.
 const CHUNK_LOGITS: u64 = 1 << 24;
 /// Rows of scores that attention makes at once.
-const ATTENTION_ROWS: u64 = 256;
+const ATTENTION_ROWS: u64 = 128;
 
 const fn padded(n: u64) -> u64 {
     n.div_ceil(WIDE) * WIDE

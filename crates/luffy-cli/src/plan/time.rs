@@ -27,7 +27,7 @@ const ADAMW_NUMBERS: u64 = 8;
 pub(crate) struct Speeds {
     /// Operations of products of many tokens, forward and back.
     pub(crate) products: f64,
-    /// Operations of products of as many rows as are decoded at once, matrices in the cache.
+    /// Operations of products of as many rows as are decoded at once.
     pub(crate) decoding: f64,
     /// Positions of a row that the query of a layer attends to, while decoding.
     pub(crate) attention: f64,

@@ -70,8 +70,9 @@ impl Work {
         let prompt = u64::from(config.data.max_prompt_tokens).min(context - response).max(1);
         let method = config.method.build();
         let (samples, members) = most_members(&*method, config.steps);
-        let replicas = config.parallel.replicas.max(1) as u64;
-        let samplers = n_samplers(model, config.parallel.replicas.max(1)) as u64;
+        let replicas = config.parallel.replicas.max(1);
+        let samplers = n_samplers(model, replicas) as u64;
+        let replicas = replicas as u64;
         let prompts = config.rollout.prompts_per_step as u64;
         let max_rows = config.rollout.max_rows as u64;
         let per_sampling = (config.parallel.sample_unit_prompts.max(1) as u64).min(prompts);

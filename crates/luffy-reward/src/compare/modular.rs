@@ -158,7 +158,7 @@ impl Field {
                     let base = self.eval(ast, *a, budget)?;
                     let size = exponent.numerator().clone().unsigned_abs();
                     if base == 0 {
-                        return Err(Stop::Unknown);
+                        return if exponent > RBig::ZERO { Ok(0) } else { Err(Stop::Unknown) };
                     }
                     let power = self.pow(base, &size % (self.prime - 1));
                     return if exponent < RBig::ZERO { self.inverse(power) } else { Ok(power) };
@@ -282,6 +282,7 @@ mod tests {
         check("2^{3/2}", r"2\sqrt2", Some(true));
         check(r"25\% \pi", r"\frac{\pi}{4}", Some(true));
         check("3001!", r"3001 \cdot 3000!", Some(true));
+        check(r"(\pi-\pi)^2", "0", Some(true));
     }
 
     #[test]
@@ -316,6 +317,8 @@ mod tests {
     #[test]
     fn what_leaves_the_field_is_unknown() {
         check(r"\frac{1}{x-x}", "1", None);
+        check("(x-x)^0", "1", None);
+        check("(x-x)^{-2}", "0", None);
         check(r"\sin x", "x", None);
         check("x^y", "x", None);
         check(r"\sqrt{37}", "6", None);

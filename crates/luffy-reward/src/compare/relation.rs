@@ -255,6 +255,7 @@ mod tests {
         same("y = 2x + 1", "2x - y + 1 = 0");
         same("x^2 + y^2 = 1", "1 - x^2 = y^2");
         same(r"x \ne 2", r"2x \neq 4");
+        same(r"z = (\pi - \pi)^2", "2z = 0");
         differ("y = 2x + 1", "y = 2x - 1");
         differ("3x - y + 13 = 0", "3x + 4y + 14 = 0");
         differ("x = 2", r"x \ne 2");

@@ -88,7 +88,11 @@ impl Tree {
             Div(a, b) => a.value(name) / b.value(name),
             Pow(a, n) => a.value(name).powi((*n).cast_signed()),
             Sqrt(a) => a.value(name).sqrt(),
-            Sin(a) => a.value(name).sin(),
+            Sin(a) => {
+                let sine = a.value(name).sin();
+                // Of a multiple of pi it is rounding alone, which a large factor would make a value.
+                if sine.abs() < 1e-9 { 0.0 } else { sine }
+            }
         }
     }
 

@@ -40,8 +40,11 @@ class Comparison:
         self.name, self.shape, self.jobs, self.base = name, shape, jobs, base
         # By side: how many times as fast as it ours has to be; sides whose memory ours has to stay below.
         self.targets, self.lighter, self.memory = targets or {}, lighter, memory
-        # Whether all sides compute the same numbers; whether their memory does not fit beside each other.
-        self.equal, self.alone = equal, shape == "large" and jobs[base]["job"] == "update"
+        # Whether all sides compute the same numbers.
+        self.equal = equal
+        # Passes before those that are timed. With 0.5B parameters either side gets gigabytes from the system in its
+        # first steps, which clears them: three steps go by until it asks for no more.
+        self.warm_ups = 3 if shape == "large" and jobs[base]["job"] == "update" else 1
 
 
 def comparisons(work, threads, quick):

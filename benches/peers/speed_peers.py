@@ -94,10 +94,10 @@ class Sides:
 
 
 def measure(sides, comparison, repetitions):
-    """Seconds by side, one of each in turn; what the sides said in the first pass, which is not timed."""
+    """Seconds by side, one of each in turn after passes that are not timed; what the sides said in the first."""
     sides.stop()
     seconds, said, failures = {name: [] for name in comparison.jobs}, {}, {}
-    for repetition in range(repetitions + 1):
+    for repetition in range(comparison.warm_ups + repetitions):
         # Every other pass the other way round, so that a drift of the machine is nobody's advantage.
         names = list(comparison.jobs)[:: -1 if repetition % 2 else 1]
         for name in names:
@@ -105,19 +105,13 @@ def measure(sides, comparison, repetitions):
                 continue
             job = {**comparison.jobs[name], "seed": repetition}
             try:
-                if comparison.alone and repetition > 0:
-                    # A process by itself, so it needs a warm-up of its own.
-                    sides.ask(name, job)
                 answer = sides.ask(name, job)
             except Failed as failure:
                 failures[name] = str(failure)
                 continue
-            finally:
-                if comparison.alone:
-                    sides.stop()
             if repetition == 0:
                 said[name] = answer
-            else:
+            if repetition >= comparison.warm_ups:
                 seconds[name].append(answer["seconds"])
     return seconds, said, failures
 
@@ -260,7 +254,7 @@ def report(results, facts, roof, args):
         f"Machine: {machine()}; {args.threads} threads on either side.",
         f"Versions: {versions}, Python {facts.get('python')}, C++ compiler of `torch.compile` {compiler}"
         f"{f'; luffy at {args.build}' if args.build else ''}.",
-        f"Repetitions: {args.repetitions} of each side, in turn, after one that is not timed; medians. Intervals: "
+        f"Repetitions: {args.repetitions} of each side, in turn, after one that is not timed (three of the update of `large`); medians. Intervals: "
         f"percentile bootstrap of the ratio of medians, {RESAMPLES:,} resamples; a target is met if the lower bound is.",
     ]
     if args.quick:

@@ -209,7 +209,7 @@ impl Phase<'_> {
                 loss += metrics.mean("actor/sft_loss").unwrap_or(0.0) / units.len() as f64;
             }
             let (slot, lr) = (self.slot, self.schedule.rate(step, self.steps));
-            learners.first(|learner| learner.apply(slot, &gradients, lr))?;
+            learners.first(|learner| learner.apply(slot, gradients, lr))?;
             let weights = learners.first(|learner| learner.weights());
             learners
                 .each(|i, learner| if i == 0 { Ok(()) } else { learner.set_weights(&weights) })?;

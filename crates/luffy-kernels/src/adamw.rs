@@ -29,8 +29,8 @@ pub struct AdamWRule {
 /// Values that one thread updates at a time.
 const CHUNK: usize = 1 << 15;
 
-/// One step of a parameter: the new values, and `m` and `v` in place. Every element stands alone, so the number
-/// of threads changes nothing.
+/// One step of a parameter: the new values, and `m` and `v` in place. The new values take the buffer of the
+/// gradient where nobody else holds it. Every element stands alone, so the number of threads changes nothing.
 ///
 /// ```text
 /// m += (1 - beta1) (g - m)        v = beta2 v + (1 - beta2) g^2
@@ -45,32 +45,27 @@ const CHUNK: usize = 1 << 15;
 pub fn adamw_step(
     rule: &AdamWRule,
     weight: &Tensor<1>,
-    gradient: &Tensor<1>,
+    gradient: Tensor<1>,
     m: &mut [f32],
     v: &mut [f32],
 ) -> Tensor<1> {
     let n = m.len();
     assert!(weight.dims() == [n] && gradient.dims() == [n] && v.len() == n, "one length for all");
-    let mut update = |weights: &[f32], gradients: &[f32]| {
-        let mut out = vec![0.0; n];
-        let inputs = weights.par_chunks(CHUNK).zip(gradients.par_chunks(CHUNK));
+    let mut update = |weights: &[f32], gradients: &mut [f32]| {
+        let chunks = gradients.par_chunks_mut(CHUNK).zip(weights.par_chunks(CHUNK));
         let state = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
-        out.par_chunks_mut(CHUNK).zip(inputs).zip(state).for_each(|((out, (w, g)), (m, v))| {
-            update_chunk(rule, w, g, m, v, out);
-        });
-        out
+        chunks.zip(state).for_each(|((g, w), (m, v))| update_chunk(rule, w, g, m, v));
     };
     #[cfg(feature = "flex")]
-    if let (Some(weights), Some(gradients)) =
-        (crate::host::values(weight), crate::host::values(gradient))
+    if let Some(weights) = crate::host::values(weight)
+        && crate::host::values(&gradient).is_some()
     {
-        return crate::host::tensor(update(&weights, &gradients), [n], &weight.device());
+        return crate::host::change(gradient, |gradients| update(&weights, gradients));
     }
     let read = |tensor: &Tensor<1>| tensor.to_data_as::<f32>().iter::<f32>().collect::<Vec<f32>>();
-    Tensor::from_data(
-        TensorData::new(update(&read(weight), &read(gradient)), [n]),
-        &weight.device(),
-    )
+    let mut values = read(&gradient);
+    update(&read(weight), &mut values);
+    Tensor::from_data(TensorData::new(values, [n]), &weight.device())
 }
 
 /// The sum of squares in f64, by chunks of one size that are added in order.
@@ -90,14 +85,12 @@ simd::vectorized! {
     fn update_chunk(
         rule: &AdamWRule,
         weights: &[f32],
-        gradients: &[f32],
+        gradients: &mut [f32],
         m: &mut [f32],
         v: &mut [f32],
-        out: &mut [f32],
     ) {
-        let inputs = weights.iter().zip(gradients);
-        for (((w, g), out), (m, v)) in inputs.zip(out).zip(m.iter_mut().zip(v)) {
-            let g = g * rule.clip;
+        for ((w, out), (m, v)) in weights.iter().zip(gradients).zip(m.iter_mut().zip(v)) {
+            let g = *out * rule.clip;
             *m += (g - *m) * rule.beta1_rest;
             *v = *v * rule.beta2 + g * g * rule.beta2_rest;
             let denominator = v.sqrt() / rule.root_correction + rule.epsilon;

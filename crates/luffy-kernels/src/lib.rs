@@ -13,7 +13,7 @@
 //! This crate is the one place in the workspace with `unsafe` code: matrix products, behind checks
 //! of every bound, into buffers that are not filled with zeros before (`gemm.rs`, `blocked.rs`, `packed.rs`); their
 //! tiles in vector instructions (`tile.rs`); calls of functions compiled for instructions that the processor was
-//! asked for (`simd.rs`); and the two calls that tune the allocator (`allocator.rs`).
+//! asked for (`simd.rs`); and the calls that tune the allocator (`allocator.rs`).
 
 #![allow(
     clippy::inline_always,
@@ -28,6 +28,7 @@ mod attention;
 #[cfg(feature = "flex")]
 mod blocked;
 mod cache;
+mod collect;
 mod compose;
 #[cfg(feature = "flex")]
 mod gemm;
@@ -49,6 +50,7 @@ pub use adamw::{AdamWRule, adamw_step, sum_of_squares};
 pub use allocator::keep_large_blocks;
 pub use attention::{Attended, attention, attention_backward};
 pub use cache::KvCache;
+pub use collect::collect_rows;
 pub use heads::HeadShape;
 pub use linear::{add_rows, linear, linear_add, linear_backward, matmul, matmul_add};
 pub use norm::{rms_norm, rms_norm_backward};

@@ -43,12 +43,13 @@ impl AdamW {
 
     /// One step as PyTorch takes it: global-norm clip, decoupled decay, bias correction.
     ///
-    /// Everything that can fail comes before the first change.
+    /// Everything that can fail comes before the first change. On the host the new weights take the buffers of
+    /// the gradients.
     pub(crate) fn step(
         &mut self,
         slot: OptimizerSlot,
         weights: &Weights,
-        gradients: &Gradients,
+        gradients: Gradients,
         lr: f64,
     ) -> Result<(Weights, UpdateReport), LearnError> {
         for (name, gradient) in &gradients.0 {
@@ -64,28 +65,28 @@ impl AdamW {
         }
         // On the host one gradient at a time: a copy of all would weigh as much as the model.
         let squares: Vec<f64> = if self.on_device {
-            squares_on_device(gradients)
+            squares_on_device(&gradients)
         } else {
             gradients.0.values().map(sum_of_squares).collect()
         };
-        let grad_norm = norm(gradients, &squares)?;
+        let grad_norm = norm(&gradients, &squares)?;
         // The constant is the one of torch's clip_grad_norm_.
         let clip = (self.settings.max_grad_norm / (grad_norm + 1e-6)).min(1.0);
         let steps = self.steps.entry(slot.0).or_insert(0);
         *steps += 1;
         let rule = rule(&self.settings, lr, *steps, clip);
         let mut updated = weights.clone();
-        for (name, gradient) in &gradients.0 {
-            let NamedTensor { shape, values } = &weights.0[name];
+        for (name, gradient) in gradients.0 {
+            let NamedTensor { shape, values } = &weights.0[&name];
             let key = (slot, name.clone());
             let moments = self.moments.remove(&key);
             let (values, moments) = if self.on_device {
-                on_device(&rule, values.clone(), gradient.clone(), moments)
+                on_device(&rule, values.clone(), gradient, moments)
             } else {
                 on_host(&rule, values, gradient, moments)
             };
             self.moments.insert(key, moments);
-            updated.0.insert(name.clone(), NamedTensor { shape: shape.clone(), values });
+            updated.0.insert(name, NamedTensor { shape: shape.clone(), values });
         }
         Ok((updated, UpdateReport { grad_norm }))
     }
@@ -203,7 +204,7 @@ fn norm(gradients: &Gradients, squares: &[f64]) -> Result<f64, LearnError> {
 fn on_host(
     rule: &AdamWRule,
     weight: &Tensor<1>,
-    gradient: &Tensor<1>,
+    gradient: Tensor<1>,
     moments: Option<Moments>,
 ) -> (Tensor<1>, Moments) {
     let [n] = weight.dims();
@@ -276,7 +277,7 @@ mod tests {
             let weights = named("w", &[1.0]);
             let gradients =
                 Gradients([("w".to_owned(), Tensor::from_floats([1.0], &Device::flex()))].into());
-            adamw.step(SLOT, &weights, &gradients, 1e-3).unwrap();
+            adamw.step(SLOT, &weights, gradients, 1e-3).unwrap();
             let (state, _) = adamw.export();
             let v = f64::from(state["0/exp_avg_sq/w"].values[0]);
             assert!((v / 1e-5 - 1.0).abs() < 1e-6, "{v}");
@@ -302,7 +303,7 @@ mod tests {
             .flat_map(|step| {
                 let g = step as f32 + 1.0;
                 let (updated, _) = adamw
-                    .step(SLOT, &weights, &gradients("w", &[0.1 * g, -0.2, 3.0 / g]), 0.1)
+                    .step(SLOT, &weights, gradients("w", &[0.1 * g, -0.2, 3.0 / g]), 0.1)
                     .unwrap();
                 weights = updated;
                 floats(weights.0["w"].values.clone())
@@ -316,7 +317,7 @@ mod tests {
         // after a decay of lr * 0.01.
         let mut adamw = AdamW::new(AdamWSettings::default());
         let start = named("w", &[1.0, -2.0]);
-        let (after, report) = adamw.step(SLOT, &start, &gradients("w", &[0.3, -0.4]), 0.1).unwrap();
+        let (after, report) = adamw.step(SLOT, &start, gradients("w", &[0.3, -0.4]), 0.1).unwrap();
         let after = floats(after.0["w"].values.clone());
         assert!((after[0] - (0.999 - 0.1)).abs() < 1e-5, "{after:?}");
         assert!((after[1] - (-1.998 + 0.1)).abs() < 1e-5, "{after:?}");
@@ -327,7 +328,7 @@ mod tests {
     fn the_norm_limit_scales_all_gradients_alike() {
         // Norm 5 against limit 1: the first moment holds a fifth of a tenth of the gradient.
         let mut adamw = AdamW::new(AdamWSettings::default());
-        adamw.step(SLOT, &named("w", &[0.0, 0.0]), &gradients("w", &[3.0, -4.0]), 0.1).unwrap();
+        adamw.step(SLOT, &named("w", &[0.0, 0.0]), gradients("w", &[3.0, -4.0]), 0.1).unwrap();
         let moment = &adamw.export().0["0/exp_avg/w"].values;
         assert!((moment[0] - 0.06).abs() < 1e-6 && (moment[1] + 0.08).abs() < 1e-6, "{moment:?}");
     }
@@ -349,7 +350,7 @@ mod tests {
         }
     }
 
-    fn refused(on_device: bool, gradients: &Gradients) -> LearnError {
+    fn refused(on_device: bool, gradients: Gradients) -> LearnError {
         let mut adamw = AdamW::new(AdamWSettings::default());
         adamw.set_on_device(on_device);
         let before = format!("{:?}", adamw.export());
@@ -363,12 +364,12 @@ mod tests {
         for on_device in [false, true] {
             let parameter = "w".to_owned();
             for bad in [f32::NAN, f32::INFINITY] {
-                let error = refused(on_device, &gradients("w", &[bad]));
+                let error = refused(on_device, gradients("w", &[bad]));
                 assert_eq!(error, LearnError::NotFinite { parameter: parameter.clone() });
             }
-            let error = refused(on_device, &gradients("x", &[1.0])).to_string();
+            let error = refused(on_device, gradients("x", &[1.0])).to_string();
             assert!(error.contains("unknown parameter `x`"), "{error}");
-            let error = refused(on_device, &gradients("w", &[1.0, 2.0])).to_string();
+            let error = refused(on_device, gradients("w", &[1.0, 2.0])).to_string();
             assert!(error.contains("2 values, the parameter has 1"), "{error}");
         }
     }

@@ -5,9 +5,10 @@ use std::ops::Range;
 use burn::tensor::{Int, Tensor, s};
 use luffy_kernels::{TokenScores, matmul, matmul_add, token_scores, token_scores_backward};
 
-/// Most logits of a chunk: 64 MiB in f32, of which one or two temporaries live at once. For a vocabulary of
-/// 151,936 that is 110 tokens.
-const CHUNK_LOGITS: usize = 1 << 24;
+/// Most logits of a chunk: 256 MiB in f32, of which one or two temporaries live at once. For a vocabulary of
+/// 151,936 that is 441 tokens: the matrix is laid out for a product often enough to count, and where one chunk is
+/// enough its logits are not made a second time for the way back.
+const CHUNK_LOGITS: usize = 1 << 26;
 
 /// The matrix of logits, and how it is read. All tensors are plain.
 pub(crate) struct Head {
@@ -35,9 +36,10 @@ pub(crate) struct Pulled {
 }
 
 impl Head {
-    /// The chunks of `n` tokens.
+    /// The chunks of `n` tokens, as few as possible and about as long as one another.
     fn chunks(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let size = (CHUNK_LOGITS / self.matrix.dims()[1]).max(1);
+        let most = (CHUNK_LOGITS / self.matrix.dims()[1]).max(1);
+        let size = n.div_ceil(n.div_ceil(most)).max(1);
         (0..n).step_by(size).map(move |start| start..(start + size).min(n))
     }
 

@@ -4,8 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use luffy_core::Gradients;
 use luffy_kernels::{
-    Attended, HeadShape, PackedMatrix, Rotation, linear, linear_add, linear_backward, rms_norm,
-    rms_norm_backward, swiglu, swiglu_backward,
+    Attended, HeadShape, PackedMatrix, Rotation, collect_rows, linear, linear_add, linear_backward,
+    rms_norm, rms_norm_backward, swiglu, swiglu_backward,
 };
 
 use crate::ModelConfig;
@@ -162,6 +162,7 @@ pub(crate) struct Layer {
 
 /// What the way back of a layer needs. Norms and the product in the MLP are made again: they cost a pass, and
 /// would be half of all that is kept.
+#[derive(Debug)]
 pub(crate) struct Kept {
     /// The input, `[N, d]`.
     pub(crate) x: Tensor<2>,
@@ -173,6 +174,34 @@ pub(crate) struct Kept {
     middle: Tensor<2>,
     gate: Tensor<2>,
     up: Tensor<2>,
+}
+
+impl Kept {
+    /// Of tokens that were computed in several passes, places as in [`collect_rows`].
+    pub(crate) fn collect(from: &[&Self], places: &[(u32, u32)]) -> Self {
+        let rows = |of: &dyn Fn(&Self) -> &Tensor<2>| {
+            let tensors: Vec<&Tensor<2>> = from.iter().map(|kept| of(kept)).collect();
+            collect_rows(&tensors, places)
+        };
+        let unnormed = |i: usize| {
+            let is_kept = from[0].unnormed[i].is_some();
+            is_kept.then(|| rows(&|kept| kept.unnormed[i].as_ref().expect("one model")))
+        };
+        let attended: Vec<&Attended> = from.iter().map(|kept| &kept.attended).collect();
+        Self {
+            x: rows(&|kept| &kept.x),
+            unnormed: [unnormed(0), unnormed(1)],
+            attend: Attend {
+                q: rows(&|kept| &kept.attend.q),
+                k: rows(&|kept| &kept.attend.k),
+                v: rows(&|kept| &kept.attend.v),
+            },
+            attended: Attended::collect(&attended, places),
+            middle: rows(&|kept| &kept.middle),
+            gate: rows(&|kept| &kept.gate),
+            up: rows(&|kept| &kept.up),
+        }
+    }
 }
 
 /// Each head of `[N, heads * head_dim]` as a row of its own.

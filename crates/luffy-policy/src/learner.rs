@@ -140,7 +140,7 @@ impl<M: Module + Differentiable> Learner for ReplicaLearner<M> {
     fn apply(
         &mut self,
         slot: OptimizerSlot,
-        gradients: &Gradients,
+        gradients: Gradients,
         lr: f64,
     ) -> Result<UpdateReport, LearnError> {
         let weights = weights_of(&self.model);

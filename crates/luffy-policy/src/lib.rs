@@ -4,6 +4,7 @@
 //! - [`CausalLm`] implements [`luffy_core::Policy`] and [`luffy_core::Differentiable`]: log-probs and entropies
 //!   of given tokens, and gradients from their cotangents, without a tensor over tokens and vocabulary;
 //! - [`LmDecoder`] implements [`luffy_core::Decoder`] on the same weights, without a graph;
+//! - [`Activations`] are handed from decoding to the update on the same weights;
 //! - [`ReplicaLearner`] implements [`luffy_core::Learner`] with an `AdamW` whose state is keyed by name;
 //! - [`Bigram`] is the smallest policy, for tests.
 //!
@@ -12,7 +13,9 @@
 //! No backend is named here; the device decides.
 
 #![allow(clippy::cast_possible_wrap, reason = "token ids and positions are far below 2^63")]
+#![allow(clippy::cast_sign_loss, reason = "token ids and places are not negative")]
 
+mod activations;
 mod adamw;
 mod bigram;
 mod config;
@@ -25,12 +28,14 @@ mod layer;
 mod learner;
 mod model;
 mod named;
+mod recall;
 mod score;
 mod trace;
 
+pub use activations::Activations;
 pub use bigram::Bigram;
 pub use config::{Biases, Family, FrequencyRounding, ModelConfig, RopeConfig, RopeScaling};
-pub use decode::LmDecoder;
+pub use decode::{DecodeCache, LmDecoder};
 pub use error::PolicyError;
 pub use files::{
     FileDtype, SaveOptions, convert_pretrained, copy_side_files, load_model, load_pretrained,

@@ -6,8 +6,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use luffy_kernels::{Attended, HeadShape, Rotation};
 
-use crate::ModelConfig;
 use crate::layer::{Attend, Kept, Layer, Linear, RmsNorm, heads_of};
+use crate::{Activations, ModelConfig};
 
 /// Token embeddings, `[V, d]`.
 #[derive(Module, Debug)]
@@ -37,6 +37,8 @@ pub struct CausalLm {
     #[module(skip)]
     pub(crate) recompute: bool,
     #[module(skip)]
+    pub(crate) activations: Option<Activations>,
+    #[module(skip)]
     pub(crate) context_len: usize,
 }
 
@@ -57,6 +59,7 @@ impl CausalLm {
             heads: heads_of(config),
             temperature: 1.0,
             recompute: false,
+            activations: None,
             context_len: config.max_position_embeddings,
         }
     }
@@ -79,6 +82,14 @@ impl CausalLm {
     #[must_use]
     pub fn with_recompute(mut self, recompute: bool) -> Self {
         self.recompute = recompute;
+        self
+    }
+
+    /// Takes activations of sampled sequences from where a decoder keeps them, instead of computing them again.
+    /// With [recomputation](Self::with_recompute) it takes none.
+    #[must_use]
+    pub fn with_activations(mut self, activations: &Activations) -> Self {
+        self.activations = Some(activations.clone());
         self
     }
 

@@ -1,13 +1,17 @@
 //! The way back through the model: from cotangents of log-probs and entropies to gradients by name.
 //!
 //! No graph is built: each layer has its way back in closed form (`layer.rs`), from what its forward pass kept.
-//! With recomputation a layer keeps its input alone and runs a second time.
+//! With recomputation a layer keeps its input alone and runs a second time; what decoding has kept is collected
+//! layer by layer (`recall.rs`).
+
+use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor};
 use luffy_core::{Cotangents, Differentiable, Gradients, MicroBatch, Packing, TokenStats};
 use luffy_kernels::{Attended, HeadShape, Rotation, add_rows, attention, attention_backward};
 
 use crate::CausalLm;
+use crate::activations::Recalled;
 use crate::head::{Pulled, Scored};
 use crate::layer::{Attend, Found, Kept};
 use crate::named::plain;
@@ -39,6 +43,8 @@ enum Step {
     Whole(Box<Kept>),
     /// Its input, to run it again from.
     Input(Box<Tensor<2>>),
+    /// Where to collect it from.
+    Recalled(Arc<Recalled>),
 }
 
 /// Which tokens see each other, and where they stand.
@@ -70,15 +76,23 @@ impl Differentiable for CausalLm {
         let rotation = model.rotation(&rows.packing.positions());
         let sequence = Sequence { packing: rows.packing.clone(), rotation, heads: model.heads };
         let mut layers = Vec::with_capacity(model.model.layers.len());
-        let attend = |_, seen: &Attend| sequence.attend(seen);
-        let hidden = model.hidden(rows.tokens.clone(), &sequence.rotation, attend, |kept| {
-            layers.push(if model.recompute {
-                Step::Input(Box::new(kept.x))
-            } else {
-                Step::Whole(Box::new(kept))
+        let last = if let Some(recalled) = model.recall(rows) {
+            let recalled = Arc::new(recalled);
+            let step = || Step::Recalled(Arc::clone(&recalled));
+            layers.extend(std::iter::repeat_with(step).take(model.model.layers.len()));
+            let places = rows.response_places.to_data();
+            recalled.hidden(places.iter::<i64>().map(|place| place as usize))
+        } else {
+            let attend = |_, seen: &Attend| sequence.attend(seen);
+            let hidden = model.hidden(rows.tokens.clone(), &sequence.rotation, attend, |kept| {
+                layers.push(if model.recompute {
+                    Step::Input(Box::new(kept.x))
+                } else {
+                    Step::Whole(Box::new(kept))
+                });
             });
-        });
-        let last = hidden.select(0, rows.response_places.clone());
+            hidden.select(0, rows.response_places.clone())
+        };
         let normed = model.norm(&last);
         let scored = model.head().score(&normed, &rows.targets);
         let stats = TokenStats {
@@ -129,6 +143,7 @@ impl Differentiable for CausalLm {
                 Step::Input(input) => {
                     layer.run(*input, &sequence.rotation, |seen| sequence.attend(seen)).1
                 }
+                Step::Recalled(recalled) => recalled.layer(i),
             };
             let mut found = Found(&mut gradients, format!("model.layers.{i}."));
             let back = |seen: &Attend, attended: &Attended, d_out: &Tensor<2>| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use luffy_core::{
-    Decoder, FinishReason, Origin, SampleError, SampleRequest, Sampler, Span, TextCodec,
+    Decoder, FinishReason, Origin, Purpose, SampleError, SampleRequest, Sampler, Span, TextCodec,
     Trajectory, Weights,
 };
 
@@ -127,7 +127,12 @@ impl<D: Decoder> Engine<D> {
             let contexts: Vec<Vec<u32>> =
                 groups.iter().map(|group| context(requests[group[0]])).collect();
             let borrowed: Vec<&[u32]> = contexts.iter().map(Vec::as_slice).collect();
-            let (logits, mut cache) = self.decoder.prefill(&borrowed);
+            let is_learned = requests.iter().all(|request| request.key.purpose == Purpose::Rollout);
+            let (logits, mut cache) = if is_learned {
+                self.decoder.prefill_to_learn(&borrowed)
+            } else {
+                self.decoder.prefill(&borrowed)
+            };
             let logits = Rows::new(logits);
             let (mut slots, mut forks) = (Vec::new(), Vec::new());
             for (i, group) in groups.iter().enumerate() {

@@ -199,7 +199,6 @@ impl Trainer {
         let lr = self.settings.schedule.rate(step, self.settings.n_steps);
         report.set("actor/lr", lr);
         let mut n_trained = 0;
-        let is_updated = !updates.is_empty();
         // Updates of one optimiser are told together, those of the first one first.
         let mut measured: BTreeMap<OptimizerSlot, Metrics> = BTreeMap::new();
         for update in updates {
@@ -213,9 +212,8 @@ impl Trainer {
             report.set("batch/kept", self.memory.kept.len() as f64);
         }
         report.set("perf/tokens_trained", n_trained as f64);
-        if is_updated {
-            self.publish()?;
-        }
+        // Without an update too: what samplers and learners keep for the present step goes.
+        self.publish()?;
         Ok(StepOutcome { report, graded: GradedStep { groups, advantages } })
     }
 
@@ -292,7 +290,7 @@ impl Trainer {
         );
         let (gradients, mut metrics) = sum?;
         let lr = lr * lr_factor;
-        let applied = self.learners.first(|learner| learner.apply(slot, &gradients, lr))?;
+        let applied = self.learners.first(|learner| learner.apply(slot, gradients, lr))?;
         self.version += 1;
         self.share_weights()?;
         self.method.observe(progress, slot, &metrics, &mut self.memory);

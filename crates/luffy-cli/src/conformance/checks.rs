@@ -213,7 +213,7 @@ fn steps(case: &Case, model: CausalLm, device: &Device, tally: &mut Tally) -> an
         for (i, step) in expected.steps.iter().enumerate() {
             let (gradients, metrics) =
                 learner.gradients(&rows, &SupervisedLoss::default(), &scale)?;
-            let report = learner.apply(OptimizerSlot(0), &gradients, expected.optimizer.lr)?;
+            let report = learner.apply(OptimizerSlot(0), gradients, expected.optimizer.lr)?;
             let loss = metrics.mean(luffy_objective::metric::SFT_LOSS).unwrap_or(f64::NAN);
             let what = format!("{i}, recompute {recompute}");
             let relative = |found: f64, wanted: f64| (found - wanted).abs() / wanted.abs();

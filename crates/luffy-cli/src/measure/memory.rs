@@ -99,7 +99,7 @@ fn train(
         gradients.accumulate(part);
         loss += metrics.mean(metric::SFT_LOSS).unwrap_or(f64::NAN) / args.rows as f64;
     }
-    let report = replicas.first(|learner| learner.apply(OptimizerSlot(0), &gradients, 1e-6))?;
+    let report = replicas.first(|learner| learner.apply(OptimizerSlot(0), gradients, 1e-6))?;
     Ok(json!({
         "rows": args.rows,
         "row_tokens": args.row_tokens,

@@ -9,14 +9,12 @@ use luffy_policy::{ModelConfig, parameter_shapes};
 
 use super::work::{Batch, Decoding};
 
-/// Bytes of a heap of a thread's arena in glibc.
-pub(super) const HEAP: u64 = 1 << 26;
 /// Bytes of a number.
 pub(super) const F32: u64 = 4;
 /// Columns of a panel and positions of a block, as `luffy-kernels` lays them out.
 const WIDE: u64 = 16;
 /// Most logits of a chunk of the head.
-const CHUNK_LOGITS: u64 = 1 << 24;
+pub(super) const CHUNK_LOGITS: u64 = 1 << 26;
 /// Rows of scores that attention makes at once.
 const ATTENTION_ROWS: u64 = 128;
 
@@ -82,11 +80,16 @@ impl Sizes {
         self.parameters * F32
     }
 
-    /// Numbers that a layer keeps of a token for its way back: `x`, `q`, `k`, `v`, `out`, `lse`, `middle`,
+    /// Numbers that a layer keeps of a token for its way back: `x`, `q`, `k`, `v`, `out`, two sums a head, `middle`,
     /// `gate`, `up`, and queries and keys before their norm where the family has one.
     pub(crate) const fn kept_per_token(&self) -> u64 {
         let unnormed = if self.qk_norm { self.query + self.key } else { 0 };
-        2 * self.hidden + 2 * self.query + 2 * self.key + self.heads + 2 * self.inner + unnormed
+        2 * self.hidden + 2 * self.query + 2 * self.key + 2 * self.heads + 2 * self.inner + unnormed
+    }
+
+    /// Bytes of a token that sampling hands to the update: what layers keep, and the last hidden state.
+    pub(crate) const fn activations_per_token(&self) -> u64 {
+        (self.layers * self.kept_per_token() + self.hidden) * F32
     }
 
     /// Numbers of a token that the way back of a layer makes beside what was kept: `dy` and three of the width
@@ -119,11 +122,6 @@ pub(crate) const fn capacity(prompt: u64, len: u64) -> u64 {
     capacity
 }
 
-/// A block as it lies in the heaps of a thread: no second one fits behind one of more than half a heap.
-const fn block(bytes: u64) -> u64 {
-    if bytes > HEAP / 2 && bytes < HEAP { HEAP } else { bytes }
-}
-
 /// The most that one replica holds of a micro-batch: activations, logits, and its gradient so far. What is kept
 /// goes layer by layer while the gradient comes, so one of both ends is the most.
 pub(crate) fn micro_batch(
@@ -139,7 +137,8 @@ pub(crate) fn micro_batch(
     let scratch = n * sizes.scratch_per_token() * F32 + sizes.attention_scratch(longest);
     // Ids, places, rotations; what predicts, before and behind the last norm.
     let ends = n * (sizes.head_dim * F32 + 64) + 2 * m * sizes.hidden * F32;
-    let chunk = m.min((CHUNK_LOGITS / sizes.vocab).max(1)) * (sizes.vocab + sizes.hidden) * F32;
+    let most = (CHUNK_LOGITS / sizes.vocab).max(1);
+    let chunk = m.div_ceil(m.div_ceil(most).max(1)) * (sizes.vocab + sizes.hidden) * F32;
     let head = if tempered { 2 * chunk } else { chunk };
     let head_gradient = sizes.vocab * sizes.hidden * F32;
     let at_head = [kept + ends, head, head_gradient];
@@ -158,8 +157,7 @@ pub(crate) fn decoding_bytes(sizes: &Sizes, decoding: &Decoding) -> u64 {
     let keys = n * sizes.layers * 2 * sizes.key * F32;
     // Beside what is kept: two norms and the output, and the product in the MLP.
     let narrow = sizes.kept_per_token() - 2 * sizes.inner + 3 * sizes.hidden;
-    let layer =
-        n * narrow * F32 + 3 * block(n * sizes.inner * F32) + sizes.attention_scratch(prompt);
+    let layer = n * (narrow + 3 * sizes.inner) * F32 + sizes.attention_scratch(prompt);
     let first = sizes.cache(contexts, capacity(prompt, prompt + 1));
     let forked = sizes.cache(rows, capacity(prompt, prompt + 1));
     let logits = rows * 2 * sizes.vocab * F32;
@@ -193,9 +191,11 @@ pub(super) mod tests {
 
     #[test]
     fn what_a_layer_keeps_of_a_token_is_the_sum_of_its_tensors() {
-        // x 4, q 4, k 2, v 2, out 4, lse 2, middle 4, gate 8, up 8.
-        assert_eq!(small().kept_per_token(), 38);
-        assert_eq!(Sizes { qk_norm: true, ..small() }.kept_per_token(), 44);
+        // x 4, q 4, k 2, v 2, out 4, sums 2 x 2, middle 4, gate 8, up 8.
+        assert_eq!(small().kept_per_token(), 40);
+        assert_eq!(Sizes { qk_norm: true, ..small() }.kept_per_token(), 46);
+        // Two layers, and the last state.
+        assert_eq!(small().activations_per_token(), 4 * (2 * 40 + 4));
         // dy 4 and three of 8.
         assert_eq!(small().scratch_per_token(), 28);
     }
@@ -214,15 +214,15 @@ pub(super) mod tests {
         let deep = Sizes { layers: 100, ..small() };
         let of = |recompute| micro_batch(&deep, &batch, recompute, false)[0];
         // All but the kept tensors of the other 99 layers is common; the inputs come instead.
-        assert_eq!(of(false) - of(true), 1000 * 4 * (100 * 38 - 38 - 100 * 4));
+        assert_eq!(of(false) - of(true), 1000 * 4 * (100 * 40 - 40 - 100 * 4));
     }
 
     #[test]
     fn the_head_makes_a_chunk_of_logits_at_a_time() {
         let wide = Sizes { vocab: 1 << 20, layers: 0, ..small() };
         let batch = Batch { tokens: 99, predicted: 98, rows: 1, prompts: 1, longest: 99 };
-        // 2^24 / 2^20 are 16 tokens, with their hidden states.
-        assert_eq!(micro_batch(&wide, &batch, false, false)[1], 16 * ((1 << 20) + 4) * 4);
-        assert_eq!(micro_batch(&wide, &batch, false, true)[1], 32 * ((1 << 20) + 4) * 4);
+        // 2^26 / 2^20 are 64 tokens at most: two chunks of 49, with their hidden states.
+        assert_eq!(micro_batch(&wide, &batch, false, false)[1], 49 * ((1 << 20) + 4) * 4);
+        assert_eq!(micro_batch(&wide, &batch, false, true)[1], 2 * 49 * ((1 << 20) + 4) * 4);
     }
 }

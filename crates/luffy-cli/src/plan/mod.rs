@@ -90,6 +90,11 @@ impl Plan {
     }
 }
 
+/// Whether sampling hands its activations to the update: where there is room for those of the largest step.
+pub(crate) fn hands_over_activations(config: &RunConfig, model: &ModelConfig) -> bool {
+    Work::of(config, model).handed_over > 0
+}
+
 /// Prints the plan of a configuration.
 pub(crate) fn plan(config: &RunConfig, as_json: bool) -> anyhow::Result<()> {
     crate::run::validate(config)?;
@@ -147,6 +152,7 @@ fn advice(config: &RunConfig, model: &ModelConfig, plan: &Plan) -> Vec<(String, 
             tried.push((what, peak));
         }
     };
+    attempt("memory.activations-gib=0".to_owned(), &|c| c.memory.activations_gib = 0.0);
     attempt("memory.recompute=true".to_owned(), &|c| c.memory.recompute = true);
     let longest = plan.work.batch.longest as usize;
     for part in [4, 16] {

@@ -5,7 +5,7 @@ use luffy_core::Packing;
 use luffy_kernels::{HeadShape, KvCache, PackedMatrix, linear, linear_backward, softmax_weights};
 use luffy_trainer::Replicas;
 
-use super::memory::Sizes;
+use super::memory::{CHUNK_LOGITS, Sizes};
 use super::work::{Decoding, Work};
 use crate::clock::Stopwatch;
 
@@ -202,10 +202,16 @@ fn update_seconds(sizes: &Sizes, work: &Work, speeds: &Speeds) -> f64 {
     let m = per_unit * work.members * work.response;
     let forward = forward_operations(sizes, n, work.prompt + work.response);
     let head = 2 * sizes.vocab * sizes.hidden * m;
-    // Once on the way, twice back, and once more for what was not kept.
+    // Once on the way but for what sampling has handed over, twice back, and once more for what was not kept.
     let layers = forward * if work.recompute { 4 } else { 3 };
-    let is_chunked = work.batch.predicted * sizes.vocab > 1 << 24;
-    let operations = layers + head * if is_chunked { 4 } else { 3 };
+    let sampled = if work.handed_over > 0 {
+        let sampled = per_unit * (work.prompt + work.samples * work.response);
+        forward_operations(sizes, sampled, work.prompt + work.response)
+    } else {
+        0
+    };
+    let is_chunked = work.batch.predicted * sizes.vocab > CHUNK_LOGITS;
+    let operations = layers - sampled + head * if is_chunked { 4 } else { 3 };
     let touched = n * sizes.layers * (sizes.kept_per_token() + sizes.scratch_per_token());
     let logits = 4 * m * sizes.vocab;
     let bytes = 4 * (PASSES * touched + logits + 3 * sizes.parameters);
@@ -249,6 +255,7 @@ pub(super) mod tests {
             recompute: false,
             tempered: false,
             reference: false,
+            handed_over: 0,
             rollout: None,
             evaluation: None,
         }
@@ -268,6 +275,8 @@ pub(super) mod tests {
         assert_eq!(of(&work()), 6 * 3 * (layers + head));
         assert_eq!(of(&Work { recompute: true, ..work() }), 6 * (4 * layers + 3 * head));
         assert_eq!(of(&Work { replicas: 4, ..work() }), 2 * 3 * (layers + head));
+        // Every row is sampled, and the way there is known.
+        assert_eq!(of(&Work { handed_over: 1, ..work() }), 6 * (2 * layers + 3 * head));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use luffy_core::{
 };
 use luffy_policy::ModelConfig;
 
+use super::memory::Sizes;
 use crate::config::{BUILTIN_ADDITION, RunConfig};
 use crate::run::n_samplers;
 
@@ -59,6 +60,8 @@ pub(crate) struct Work {
     pub(crate) recompute: bool,
     pub(crate) tempered: bool,
     pub(crate) reference: bool,
+    /// Bytes of the activations that sampling hands to the update; 0 where it hands over none.
+    pub(crate) handed_over: u64,
     pub(crate) rollout: Option<Decoding>,
     pub(crate) evaluation: Option<Decoding>,
 }
@@ -87,7 +90,12 @@ impl Work {
         let batch = cut(per_unit, prompt, response, config.memory.max_tokens as u64);
         // Groups are drawn together where they fit.
         let contexts = per_sampling.min((max_rows / samples.max(1)).max(1));
+        let per_token = Sizes::of(model).activations_per_token();
+        let handed_over = prompts * (prompt + samples * response) * per_token;
+        let room = config.memory.activations_gib * f64::from(1 << 30);
+        let is_handed_over = samples > 0 && !config.memory.recompute && handed_over as f64 <= room;
         Self {
+            handed_over: if is_handed_over { handed_over } else { 0 },
             replicas,
             prompts,
             samples,
@@ -229,6 +237,31 @@ mod tests {
         let part = Batch { tokens: 310, predicted: 300, rows: 3, prompts: 1, longest: 110 };
         assert_eq!(cut(unit, 10, 100, 310), part);
         assert_eq!(cut(unit, 10, 100, 50).tokens, 110);
+    }
+
+    #[test]
+    fn activations_are_handed_over_where_those_of_the_largest_step_fit() {
+        let text = r#"{"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu",
+            "rms_norm_eps": 1e-6, "tie_word_embeddings": true, "hidden_size": 4, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 8, "vocab_size": 10,
+            "max_position_embeddings": 64, "rope_theta": 10000.0}"#;
+        let model = ModelConfig::parse(text, "config.json".as_ref()).unwrap();
+        let mut config = RunConfig::default();
+        config.rollout.prompts_per_step = 3;
+        config.rollout.max_response_tokens = 20;
+        config.data.max_prompt_tokens = 10;
+        // Three prompts of 10 tokens with seven samples of 20, 336 bytes a token.
+        let bytes = 3 * (10 + 7 * 20) * 336;
+        let of = |config: &RunConfig| Work::of(config, &model).handed_over;
+        assert_eq!(of(&config), bytes);
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        config.memory.activations_gib = gib(bytes);
+        assert_eq!(of(&config), bytes);
+        config.memory.activations_gib = gib(bytes - 1);
+        assert_eq!(of(&config), 0);
+        config.memory.activations_gib = 2.0;
+        config.memory.recompute = true;
+        assert_eq!(of(&config), 0);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use luffy_core::{Learner, Prompt, Sampler, TextCodec, Verdict};
 use luffy_data::{EpochOrder, HfCodec, TemplateSource};
-use luffy_policy::{LmDecoder, ModelConfig, ReplicaLearner, load_pretrained, parameter_shapes};
+use luffy_policy::{
+    Activations, LmDecoder, ModelConfig, ReplicaLearner, load_pretrained, parameter_shapes,
+};
 use luffy_rollout::Engine;
 use luffy_trainer::{Grader, Trainer, TrainerSettings, Workers};
 
@@ -66,10 +68,15 @@ pub(crate) fn assemble(config: &RunConfig, dir: &Path) -> anyhow::Result<Assembl
         .clone()
         .with_recompute(config.memory.recompute)
         .with_temperature(f64::from(config.rollout.temperature));
+    let activations = Activations::default();
+    // What they hold is for the forward pass of an update, which then need not be made.
+    let is_handed_over = crate::plan::hands_over_activations(config, &model_config);
+    let trained = if is_handed_over { trained.with_activations(&activations) } else { trained };
     let first = ReplicaLearner::new(trained, &device, config.optimizer.adamw())
         .with_max_tokens(config.memory.max_tokens);
     // Clones of one decoder share the copy of the weights that is laid out for decoding.
     let decoder = LmDecoder::new(model);
+    let decoder = if is_handed_over { decoder.keeping(&activations) } else { decoder };
     for _ in 0..n_samplers(&model_config, replicas) {
         samplers.push(Box::new(Engine::new(
             decoder.clone(),
@@ -147,6 +154,11 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
         );
         ensure!(config.rollout.max_rows > 0, "`rollout.max-rows` must be at least 1");
         ensure!(config.memory.max_tokens > 0, "`memory.max-tokens` must be at least 1");
+        ensure!(
+            config.memory.activations_gib >= 0.0,
+            "`memory.activations-gib` is {}; 0 hands nothing over",
+            config.memory.activations_gib
+        );
         ensure!(
             config.rollout.temperature > 0.0,
             "`rollout.temperature` is {}, but training rollouts are drawn from a distribution: set it above 0",

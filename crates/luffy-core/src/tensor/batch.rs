@@ -26,12 +26,13 @@ pub struct MicroBatch {
     pub reference_logprobs: Option<Tensor<2>>,
 }
 
-/// Prompts and responses one after the other, without padding: `N` tokens, of which `M` are of responses.
+/// Prompts and responses one after the other, without padding and without the last token of each response, from which
+/// nothing is predicted: `N` tokens, that predict `M` response tokens.
 ///
 /// Neighbouring rows with one prompt share it: it is there once, and each response is a segment behind it.
 #[derive(Debug, Clone)]
 pub struct PackedRows {
-    /// Prompts and responses, `[N]`.
+    /// Prompts and responses without their last tokens, `[N]`.
     pub tokens: Tensor<1, Int>,
     /// Which of them see which.
     pub packing: Packing,
@@ -100,11 +101,16 @@ impl Layout {
 
     /// A row whose first response token is cell `cell`.
     fn push_row(&mut self, row: &Row, shared: Option<Range<usize>>, cell: usize) {
+        let read = &row.response[..row.response.len().saturating_sub(1)];
         let (first, before) = if let Some(prompt) = shared {
             let last = prompt.end - 1;
-            (self.push(&[&row.response], Some(prompt)).start, last)
+            let first = self.packing.n_tokens();
+            if !read.is_empty() {
+                self.push(&[read], Some(prompt));
+            }
+            (first, last)
         } else {
-            let tokens = self.push(&[&row.prompt, &row.response], None);
+            let tokens = self.push(&[&row.prompt, read], None);
             let first = tokens.start + row.prompt.len();
             (first, first - 1)
         };
@@ -235,20 +241,18 @@ mod tests {
             row(&[1, 2], &[40]),
         ];
         let layout = Layout::new(&rows.iter().collect::<Vec<_>>(), 2);
-        assert_eq!(layout.tokens, [1, 2, 10, 11, 20, 3, 30, 31, 1, 2, 40]);
+        assert_eq!(layout.tokens, [1, 2, 10, 3, 30, 1, 2]);
         let segments: Vec<_> =
             layout.packing.segments.iter().map(|s| (s.tokens.clone(), s.prefix.clone())).collect();
         let shared = Some(0..2);
-        assert_eq!(
-            segments,
-            [(0..2, None), (2..4, shared.clone()), (4..5, shared), (5..8, None), (8..11, None)]
-        );
-        // The last token of the shared prompt predicts the first token of both responses.
-        assert_eq!(layout.places, [1, 2, 1, 5, 6, 9]);
+        assert_eq!(segments, [(0..2, None), (2..3, shared), (3..5, None), (5..7, None)]);
+        // The last token of the shared prompt predicts the first token of both responses; nothing is predicted from
+        // the last tokens of responses.
+        assert_eq!(layout.places, [1, 2, 1, 3, 4, 6]);
         assert_eq!(layout.targets, [10, 11, 20, 30, 31, 40]);
         assert_eq!(layout.cells, [0, 1, 2, 4, 5, 6]);
         assert_eq!(layout.spread, [0, 1, 2, 0, 3, 4, 5, 0]);
-        assert_eq!(layout.packing.positions(), [0, 1, 2, 3, 2, 0, 1, 2, 0, 1, 2]);
+        assert_eq!(layout.packing.positions(), [0, 1, 2, 0, 1, 0, 1]);
     }
 
     /// Lengths of the rows of each batch; prompts are one token, equal where `shared`.

@@ -81,14 +81,14 @@ pub trait Learner: Send {
     /// Log-prob of each response token of each row in nats, under the present weights and without gradient.
     fn score(&mut self, rows: &[Row]) -> Vec<Vec<f32>>;
 
-    /// One optimiser step.
+    /// One optimiser step. The new weights may take the place of the gradients.
     ///
     /// # Errors
     /// If a gradient is not finite; the weights are untouched then.
     fn apply(
         &mut self,
         slot: OptimizerSlot,
-        gradients: &Gradients,
+        gradients: Gradients,
         lr: f64,
     ) -> Result<UpdateReport, LearnError>;
 

@@ -51,6 +51,11 @@ pub trait Decoder {
     /// Reads whole prompts (of any lengths, none empty): next-token logits `[R, V]` and the cache.
     fn prefill(&self, prompts: &[&[u32]]) -> (Tensor<2>, Self::Cache);
 
+    /// The same for sequences that a learner will train on: what is computed of them from here on may be kept for it.
+    fn prefill_to_learn(&self, prompts: &[&[u32]]) -> (Tensor<2>, Self::Cache) {
+        self.prefill(prompts)
+    }
+
     /// Appends one token to every row: next-token logits `[R, V]`.
     fn step(&self, tokens: Tensor<1, Int>, cache: &mut Self::Cache) -> Tensor<2>;
 

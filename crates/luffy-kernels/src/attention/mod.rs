@@ -7,6 +7,7 @@ mod fused;
 use burn::tensor::Tensor;
 
 use crate::HeadShape;
+use crate::collect::collect_rows;
 use crate::compose::{leaf, of, pull};
 #[cfg(feature = "flex")]
 use crate::host;
@@ -19,13 +20,19 @@ pub struct Attended {
     pub out: Tensor<2>,
     /// What makes the weights of each token and head again, `[N, n_heads * 2]`; the composed form has no use
     /// for it.
-    sums: Option<Tensor<2>>,
+    pub(crate) sums: Option<Tensor<2>>,
 }
 
-impl From<Tensor<2>> for Attended {
-    /// An output whose way back nobody asks for.
-    fn from(out: Tensor<2>) -> Self {
-        Self { out, sums: None }
+impl Attended {
+    /// That of a packing whose tokens were computed in several passes, by [`attention`] or by
+    /// [`KvCache::attend`](crate::KvCache::attend): places as in [`collect_rows`].
+    ///
+    /// # Panics
+    /// As [`collect_rows`].
+    pub fn collect(from: &[&Self], places: &[(u32, u32)]) -> Self {
+        let out: Vec<&Tensor<2>> = from.iter().map(|part| &part.out).collect();
+        let sums: Option<Vec<&Tensor<2>>> = from.iter().map(|part| part.sums.as_ref()).collect();
+        Self { out: collect_rows(&out, places), sums: sums.map(|sums| collect_rows(&sums, places)) }
     }
 }
 

@@ -76,8 +76,8 @@ impl Row {
         *self = larger;
     }
 
-    /// Attention of the queries `[H * hd]` to the first `len` positions, into `out` of the same shape.
-    fn attend(&self, heads: HeadShape, len: usize, q: &[f32], out: &mut [f32], room: &mut Room) {
+    /// Attention of the queries `[H * hd]` to the first `len` positions.
+    fn attend(&self, heads: HeadShape, len: usize, q: &[f32], found: Out<'_>, room: &mut Room) {
         let (hd, group) = (heads.head_dim, heads.group());
         let scale = (hd as f32).sqrt().recip();
         room.scores.resize(4 * self.capacity, 0.0);
@@ -96,17 +96,26 @@ impl Row {
                     _ => 1,
                 };
                 let part = first * hd..(first + n) * hd;
-                let (q, out) = (&q[part.clone()], &mut out[part]);
+                let sums = &mut found.sums[2 * first..2 * (first + n)];
+                let (q, found) = (&q[part.clone()], Out { mixed: &mut found.mixed[part], sums });
                 let head = Head { keys, values, capacity: self.capacity, hd, len, scale };
                 match n {
-                    4 => head.attend::<4>(q, out, room),
-                    2 => head.attend::<2>(q, out, room),
-                    _ => head.attend::<1>(q, out, room),
+                    4 => head.attend::<4>(q, found, room),
+                    2 => head.attend::<2>(q, found, room),
+                    _ => head.attend::<1>(q, found, room),
                 }
                 first += n;
             }
         }
     }
+}
+
+/// What attention gives for some heads of one row.
+struct Out<'a> {
+    /// `[heads * hd]`.
+    mixed: &'a mut [f32],
+    /// The largest score and the inverse of the sum of each, `[heads * 2]`.
+    sums: &'a mut [f32],
 }
 
 /// Scratch of one thread.
@@ -127,16 +136,17 @@ struct Head<'a> {
 }
 
 simd::vectorized! {
-    /// Turns scores into weights that are not yet divided by their sum; gives the inverse of the sum.
-    fn weigh(scores: &mut [f32], scale: f32) -> f32 {
+    /// Turns scores into weights that are not yet divided by their sum; gives the largest and the inverse of
+    /// the sum.
+    fn weigh(scores: &mut [f32], scale: f32) -> [f32; 2] {
         let max = simd::max(scores);
-        simd::exp_shifted(scores, max, scale).recip()
+        [max, simd::exp_shifted(scores, max, scale).recip()]
     }
 }
 
 impl Head<'_> {
     /// `G` query heads at once.
-    fn attend<const G: usize>(&self, q: &[f32], out: &mut [f32], room: &mut Room) {
+    fn attend<const G: usize>(&self, q: &[f32], found: Out<'_>, room: &mut Room) {
         let Room { scores, mixed } = room;
         let scores = &mut scores[..G * self.capacity];
         let (lines, _) = self.keys.as_chunks::<WIDE>();
@@ -146,9 +156,8 @@ impl Head<'_> {
                 row[i * WIDE..(i + 1) * WIDE].copy_from_slice(sums);
             }
         }
-        let mut inverse = [0.0; G];
-        for (row, inverse) in scores.chunks_exact_mut(self.capacity).zip(&mut inverse) {
-            *inverse = weigh(&mut row[..self.len], self.scale);
+        for (row, sums) in scores.chunks_exact_mut(self.capacity).zip(found.sums.chunks_mut(2)) {
+            sums.copy_from_slice(&weigh(&mut row[..self.len], self.scale));
         }
         let width = padded(self.hd);
         let per_position = width / WIDE;
@@ -160,10 +169,10 @@ impl Head<'_> {
                 row[part * WIDE..(part + 1) * WIDE].copy_from_slice(sums);
             }
         }
-        let rows = out.chunks_exact_mut(self.hd).zip(mixed.chunks_exact(width)).zip(inverse);
-        for ((out, mixed), inverse) in rows {
+        let rows = found.mixed.chunks_exact_mut(self.hd).zip(mixed.chunks_exact(width));
+        for ((out, mixed), sums) in rows.zip(found.sums.chunks(2)) {
             for (out, x) in out.iter_mut().zip(mixed) {
-                *out = x * inverse;
+                *out = x * sums[1];
             }
         }
     }
@@ -192,6 +201,7 @@ impl Rows {
         Self { heads, layers: layers.iter().map(rows).collect() }
     }
 
+    /// Output, and what makes the weights again, as in [`crate::Attended`].
     pub(super) fn attend(
         &mut self,
         layer: usize,
@@ -199,27 +209,31 @@ impl Rows {
         q: &[f32],
         k: &[f32],
         v: &[f32],
-    ) -> Vec<f32> {
+    ) -> (Vec<f32>, Vec<f32>) {
         let heads = self.heads;
         let (wide, narrow) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+        let rows = &mut self.layers[layer];
         let mut out = vec![0.0; q.len()];
-        let one = |room: &mut Room, (i, (row, out)): (usize, (&mut Row, &mut [f32]))| {
+        let mut sums = vec![0.0; rows.len() * heads.n_heads * 2];
+        let one = |room: &mut Room, (i, (row, found)): (usize, (&mut Row, Out<'_>))| {
             let at = lens[i];
             row.reserve(heads, at);
             let part = i * narrow..(i + 1) * narrow;
             row.write(heads, at, &k[part.clone()], &v[part]);
-            row.attend(heads, at + 1, &q[i * wide..(i + 1) * wide], out, room);
+            row.attend(heads, at + 1, &q[i * wide..(i + 1) * wide], found, room);
         };
-        let rows = &mut self.layers[layer];
+        let found = |(mixed, sums)| Out { mixed, sums };
         if rayon::current_num_threads() > 1 {
-            let work = rows.par_iter_mut().zip(out.par_chunks_mut(wide)).enumerate();
+            let out = out.par_chunks_mut(wide).zip(sums.par_chunks_mut(2 * heads.n_heads));
+            let work = rows.par_iter_mut().zip(out.map(found)).enumerate();
             work.for_each_init(Room::default, one);
         } else {
             let mut room = Room::default();
-            let work = rows.iter_mut().zip(out.chunks_mut(wide)).enumerate();
+            let out = out.chunks_mut(wide).zip(sums.chunks_mut(2 * heads.n_heads));
+            let work = rows.iter_mut().zip(out.map(found)).enumerate();
             work.for_each(|item| one(&mut room, item));
         }
-        out
+        (out, sums)
     }
 
     pub(super) fn select(&mut self, rows: &[u32]) {

@@ -6,9 +6,9 @@ mod fused;
 
 use burn::tensor::Tensor;
 
-use crate::HeadShape;
 #[cfg(feature = "flex")]
 use crate::host;
+use crate::{Attended, HeadShape};
 use luffy_core::Packing;
 
 /// Keys and values of every layer, for sequences of any lengths, one row for each.
@@ -64,8 +64,9 @@ impl KvCache {
     }
 
     /// Adds keys and values of one new token a row to a layer, `[R, n_kv_heads * head_dim]`, and lets its
-    /// queries `[R, n_heads * head_dim]` attend to all tokens of their row: `[R, n_heads * head_dim]`. Follow
-    /// the last layer with [`Self::advance`].
+    /// queries `[R, n_heads * head_dim]` attend to all tokens of their row: `[R, n_heads * head_dim]`, on the
+    /// CPU with what [`attention_backward`](crate::attention_backward) needs. Follow the last layer with
+    /// [`Self::advance`].
     ///
     /// # Panics
     /// If the shapes do not fit.
@@ -75,7 +76,7 @@ impl KvCache {
         q: &Tensor<2>,
         k: &Tensor<2>,
         v: &Tensor<2>,
-    ) -> Tensor<2> {
+    ) -> Attended {
         let r = self.n_rows();
         assert_eq!(q.dims(), [r, self.heads.n_heads * self.heads.head_dim], "one query a row");
         assert_eq!(k.dims(), [r, self.heads.n_kv_heads * self.heads.head_dim], "one key a row");
@@ -84,10 +85,15 @@ impl KvCache {
             #[cfg(feature = "flex")]
             Store::Fused(rows) => {
                 let read = |x| host::values(x).expect("one backend for the whole sequence");
-                let out = rows.attend(layer, &self.lens, &read(q), &read(k), &read(v));
-                host::tensor(out, q.dims(), &q.device())
+                let (out, sums) = rows.attend(layer, &self.lens, &read(q), &read(k), &read(v));
+                let device = q.device();
+                let shape = [r, self.heads.n_heads * 2];
+                let sums = Some(host::tensor(sums, shape, &device));
+                Attended { out: host::tensor(out, q.dims(), &device), sums }
             }
-            Store::Composed(columns) => columns.attend(layer, q, k, v),
+            Store::Composed(columns) => {
+                Attended { out: columns.attend(layer, q, k, v), sums: None }
+            }
         }
     }
 

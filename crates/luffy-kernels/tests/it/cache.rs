@@ -66,7 +66,7 @@ fn check(heads: HeadShape, convert: fn(&Tensor<2>) -> Tensor<2>, bound: f64) {
             let row = |(i, at): &(usize, usize)| rows(&sequences[*i][part], *at..*at + 1);
             Tensor::cat(held.iter().map(row).collect(), 0)
         };
-        let out = cache.attend(0, &next(0), &next(1), &next(2));
+        let out = cache.attend(0, &next(0), &next(1), &next(2)).out;
         cache.advance();
         for (row, (i, at)) in held.iter_mut().enumerate() {
             let exact = rows(&whole[*i], *at..*at + 1);

@@ -147,7 +147,7 @@ fn an_optimiser_step_is_the_formula() {
     };
     let (w, g) = (column(n, 11), column(n, 12));
     let (mut m, mut v) = (vec![0.02; n], vec![0.003; n]);
-    let stepped = host(&adamw_step(&rule, &w, &g, &mut m, &mut v));
+    let stepped = host(&adamw_step(&rule, &w, g.clone(), &mut m, &mut v));
     for (i, (w, g)) in host(&w).iter().zip(host(&g)).enumerate() {
         let g = 0.5 * g;
         let (exact_m, exact_v) = (0.02 + 0.1 * (g - 0.02), 0.999 * 0.003 + 0.001 * g * g);

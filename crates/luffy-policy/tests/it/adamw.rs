@@ -18,7 +18,7 @@ fn rows() -> Vec<Row> {
 
 fn step(learner: &mut ReplicaLearner<CausalLm>, slot: u32) {
     let (gradients, _) = learner.gradients(&rows(), &OBJECTIVE, &scale(3)).expect("finite");
-    learner.apply(OptimizerSlot(slot), &gradients, 1e-3).expect("finite");
+    learner.apply(OptimizerSlot(slot), gradients, 1e-3).expect("finite");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_gradient_that_is_not_finite_leaves_the_weights_alone() {
     let (mut gradients, _) = learner.gradients(&rows(), &OBJECTIVE, &scale(3)).expect("finite");
     let name = "model.norm.weight".to_owned();
     gradients.0.insert(name.clone(), Tensor::from_floats([f32::NAN; 64], &Device::flex()));
-    let error = learner.apply(OptimizerSlot(0), &gradients, 1e-3).expect_err("it diverged");
+    let error = learner.apply(OptimizerSlot(0), gradients, 1e-3).expect_err("it diverged");
     assert_eq!(error, LearnError::NotFinite { parameter: name });
     assert!(learner.state() == before);
 }

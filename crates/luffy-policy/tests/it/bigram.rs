@@ -40,7 +40,7 @@ fn it_decodes_what_it_learned() {
     for _ in 0..20 {
         let (gradients, _) =
             learner.gradients(&rows, &Likelihood { entropy: 0.0 }, &scale(3)).expect("finite");
-        learner.apply(OptimizerSlot(0), &gradients, 0.1).expect("finite");
+        learner.apply(OptimizerSlot(0), gradients, 0.1).expect("finite");
     }
     let mut policy = Bigram::new(4, &device);
     policy.publish(&learner.weights()).expect("they fit");

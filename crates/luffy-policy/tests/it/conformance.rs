@@ -89,7 +89,7 @@ fn three_adamw_steps_are_those_of_pytorch() {
     for step in steps["steps"].as_array().expect("steps") {
         let (gradients, metrics) =
             learner.gradients(&rows, &objective, &scale(ids.len() - 1)).expect("finite");
-        let report = learner.apply(OptimizerSlot(0), &gradients, setting("lr")).expect("finite");
+        let report = learner.apply(OptimizerSlot(0), gradients, setting("lr")).expect("finite");
         let relative = |found: f64, name: &str| {
             let wanted = step[name].as_f64().expect("a number");
             let far = (found - wanted).abs() / wanted;

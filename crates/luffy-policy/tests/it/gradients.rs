@@ -144,7 +144,7 @@ fn an_entropy_term_alone_has_a_gradient() {
     };
     let before = mean_entropy(&learner);
     let (gradients, _) = learner.gradients(&rows()[1..2], &Entropy, &scale(1)).expect("finite");
-    learner.apply(OptimizerSlot(0), &gradients, 1e-3).expect("finite");
+    learner.apply(OptimizerSlot(0), gradients, 1e-3).expect("finite");
     assert!(mean_entropy(&learner) > before + 1e-3, "a step up the entropy raises it");
 }
 

@@ -1,5 +1,6 @@
 //! The policy against transformers and PyTorch, and against itself.
 
+mod activations;
 mod adamw; // optimiser state, divergence, resume
 mod bigram; // the smallest policy against its closed form
 mod configs; // published configurations, and what is refused

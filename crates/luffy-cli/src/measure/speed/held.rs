@@ -120,7 +120,7 @@ impl Held {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        let report = learners.first(|learner| learner.apply(OptimizerSlot(0), &gradients, LR))?;
+        let report = learners.first(|learner| learner.apply(OptimizerSlot(0), gradients, LR))?;
         if learners.count() > 1 {
             let weights = learners.first(|learner| learner.weights());
             learners

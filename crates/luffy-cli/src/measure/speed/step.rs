@@ -8,7 +8,7 @@ use luffy_core::{
 };
 use luffy_data::HfCodec;
 use luffy_objective::{MethodConfig, OnPolicyConfig};
-use luffy_policy::{LmDecoder, ReplicaLearner};
+use luffy_policy::{Activations, LmDecoder, ReplicaLearner};
 use luffy_rollout::Engine;
 use luffy_trainer::{Decay, Schedule, Trainer, TrainerSettings, Workers};
 use serde_json::json;
@@ -56,10 +56,12 @@ pub(super) fn step(held: &mut Held, job: &StepJob) -> anyhow::Result<Measured> {
 
 fn trainer(held: &Held, job: &StepJob) -> anyhow::Result<Trainer> {
     let codec: Arc<dyn TextCodec> = Arc::new(HfCodec::open(&held.dir, None)?);
-    let first = ReplicaLearner::new(held.model.clone(), &device(), AdamWSettings::default());
+    let activations = Activations::default();
+    let model = held.model.clone().with_activations(&activations);
+    let first = ReplicaLearner::new(model, &device(), AdamWSettings::default());
     let mut samplers: Vec<Box<dyn Sampler>> = vec![];
     let mut learners: Vec<Box<dyn Learner>> = vec![];
-    let decoder = LmDecoder::new(held.model.clone());
+    let decoder = LmDecoder::new(held.model.clone()).keeping(&activations);
     for _ in 0..n_samplers(&held.config, job.threads) {
         samplers.push(Box::new(Engine::new(
             decoder.clone(),

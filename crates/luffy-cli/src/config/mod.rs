@@ -282,8 +282,10 @@ pub struct MemorySection {
     /// Tokens of a micro-batch, padding included; a longer row is one by itself.
     pub max_tokens: usize,
     /// Room, in GiB, for activations that sampling hands to the update on the same weights, which then need not compute
-    /// them again. They are handed over where those of the largest possible step fit; 0 never.
-    pub activations_gib: f64,
+    /// them again. They are handed over where those of the largest possible step fit; 0 never. Unset, 2 GiB for models
+    /// of a size that it pays for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activations_gib: Option<f64>,
     /// Whether the largest micro-batch is tried before the first step; unset where the plan decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub try_largest: Option<bool>,
@@ -291,7 +293,7 @@ pub struct MemorySection {
 
 impl Default for MemorySection {
     fn default() -> Self {
-        Self { recompute: false, max_tokens: 16_384, activations_gib: 2.0, try_largest: None }
+        Self { recompute: false, max_tokens: 16_384, activations_gib: None, try_largest: None }
     }
 }
 

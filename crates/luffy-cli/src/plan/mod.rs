@@ -152,7 +152,7 @@ fn advice(config: &RunConfig, model: &ModelConfig, plan: &Plan) -> Vec<(String, 
             tried.push((what, peak));
         }
     };
-    attempt("memory.activations-gib=0".to_owned(), &|c| c.memory.activations_gib = 0.0);
+    attempt("memory.activations-gib=0".to_owned(), &|c| c.memory.activations_gib = Some(0.0));
     attempt("memory.recompute=true".to_owned(), &|c| c.memory.recompute = true);
     let longest = plan.work.batch.longest as usize;
     for part in [4, 16] {

@@ -155,9 +155,8 @@ pub(crate) fn validate(config: &RunConfig) -> anyhow::Result<()> {
         ensure!(config.rollout.max_rows > 0, "`rollout.max-rows` must be at least 1");
         ensure!(config.memory.max_tokens > 0, "`memory.max-tokens` must be at least 1");
         ensure!(
-            config.memory.activations_gib >= 0.0,
-            "`memory.activations-gib` is {}; 0 hands nothing over",
-            config.memory.activations_gib
+            config.memory.activations_gib.is_none_or(|room| room >= 0.0),
+            "`memory.activations-gib` is below 0; 0 hands nothing over"
         );
         ensure!(
             config.rollout.temperature > 0.0,

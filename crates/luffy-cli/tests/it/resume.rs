@@ -30,6 +30,8 @@ fn train_with(out: &Path, replicas: &str, crash_at: &str, set: &str) -> ExitStat
         "checkpoint.keep-last=0",
         "evaluation.every=2",
         "optimizer.warmup-steps=1",
+        // Unasked it is not for a model of this size.
+        "memory.activations-gib=1",
     ];
     let mut args = vec!["train", "--recipe", "addition", "--out", out, "--replicas", replicas];
     for set in sets.iter().chain([&set]) {
@@ -80,6 +82,20 @@ fn killed_anywhere_it_continues_to_the_same_bytes() {
     // Units of four prompts, groups of eight.
     let line = line.expect("the log tells");
     assert!(line.contains(": 32 rows, replicas: 2"), "{line}");
+
+    // Computed again instead of handed over the first gradient is the same but for rounding, and that shows.
+    let computed = root.path().join("computed");
+    assert!(train_with(&computed, "2", "", "memory.activations-gib=0").success());
+    let grad_norm = |dir: &Path| {
+        let metrics = fs::read_to_string(dir.join("metrics.jsonl")).expect("metrics");
+        let mut lines = metrics.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        lines
+            .find_map(|line: serde_json::Value| line["actor/grad_norm"].as_f64())
+            .expect("an update")
+    };
+    let (handed_over, computed) = (grad_norm(&whole), grad_norm(&computed));
+    let far = (handed_over / computed - 1.0).abs();
+    assert!(far > 0.0 && far < 1e-5, "{handed_over} and {computed}");
 
     let places = [
         "step/logged:1",              // before the first checkpoint

@@ -5,8 +5,6 @@
 
 use std::mem::MaybeUninit;
 
-use crate::host::as_room;
-
 /// Numbers that lie side by side in the layouts of this crate.
 pub(crate) const WIDE: usize = 16;
 
@@ -41,23 +39,9 @@ impl Left<'_> {
     }
 }
 
-/// `sum_i lines[i] * left[r][i]`: `R` chains of fused additions, each in the order of `i`.
-///
-/// # Panics
-/// If a row reaches out of its slice.
-#[inline]
-pub(crate) fn outer<const R: usize>(lines: &[[f32; WIDE]], left: Left<'_>) -> [[f32; WIDE]; R] {
-    let mut sums = [[0.0; WIDE]; R];
-    #[allow(unsafe_code, reason = "numbers are written over numbers")]
-    // Safety: numbers are written over the zeros, and nothing is added to.
-    unsafe {
-        strip(R, lines, left, as_room(sums.as_flattened_mut()), WIDE, false);
-    }
-    sums
-}
-
 /// `out[r] = sum_i lines[i] * left[r][i]`, or `+=` where `add`, for all sixteen columns of a panel and `rows`
-/// rows; row `r` of the result begins at `out[r * stride]`.
+/// rows; row `r` of the result begins at `out[r * stride]`. Each sum is one chain of fused additions in the order of
+/// `i`, however many rows there are.
 ///
 /// # Safety
 /// With `add`, the values of the result are there.
@@ -213,7 +197,12 @@ mod avx2 {
         unsafe {
             while top < rows {
                 let (from, out) = (from.wrapping_add(top * row), out.add(top * stride));
-                top += match (step == 1, rows - top) {
+                let height = match (left, rows - top) {
+                    // Two tiles of about one height: one of two rows would wait for its own sums.
+                    (Left::Rows(..) | Left::Columns(..), rest @ 7..=10) => rest.div_ceil(2),
+                    (_, rest) => rest.min(TALL),
+                };
+                top += match (step == 1, height) {
                     (true, TALL..) => by_rows::<TALL>(lines, from, row, out, stride, add),
                     (true, 5) => by_rows::<5>(lines, from, row, out, stride, add),
                     (true, 4) => by_rows::<4>(lines, from, row, out, stride, add),
@@ -365,6 +354,7 @@ mod avx2 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::as_room;
 
     fn lines(n: usize) -> Vec<[f32; WIDE]> {
         (0..n).map(|i| std::array::from_fn(|j| ((i * 7 + j * 3) % 11) as f32 - 5.0)).collect()
@@ -374,16 +364,30 @@ mod tests {
         (0..n).map(|i| ((i * 5) % 13) as f32 * 0.25 - 1.0).collect()
     }
 
-    /// Against sums in `f64`; 37 lines are nine rounds and one more.
+    fn product(rows: usize, lines: &[[f32; WIDE]], left: Left<'_>) -> Vec<f32> {
+        let mut sums = vec![f32::NAN; rows * WIDE];
+        #[allow(unsafe_code, reason = "numbers are written over numbers")]
+        // Safety: nothing is added to.
+        unsafe {
+            strip(rows, lines, left, as_room(&mut sums), WIDE, false);
+        }
+        sums
+    }
+
+    /// Against sums in `f64`, in tiles of all heights; 37 lines are nine rounds and one more.
     #[test]
-    fn outer_products_add_up() {
-        let (lines, x) = (lines(37), values(3 * 40));
-        let columns: Vec<f32> = (0..37 * 3).map(|i| x[i % 3 * 40 + i / 3]).collect();
-        let packed: Vec<f32> =
-            columns.chunks(3).flat_map(|c| [c[0], c[1], c[2], 0., 0., 0.]).collect();
-        for left in [Left::Rows(&x, 40), Left::Columns(&columns, 3), Left::Packed(&packed)] {
-            for (r, sums) in outer::<3>(&lines, left).iter().enumerate() {
-                for (j, sum) in sums.iter().enumerate() {
+    fn strips_add_up() {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 20] {
+            let (lines, x) = (lines(37), values(rows * 40));
+            let columns: Vec<f32> = (0..37 * rows).map(|i| x[i % rows * 40 + i / rows]).collect();
+            let mut packed = vec![0.0; rows.next_multiple_of(TALL) * 37];
+            for (i, value) in columns.iter().enumerate() {
+                let (r, i) = (i % rows, i / rows);
+                packed[Left::Packed(&[]).place(r, i, 37)] = *value;
+            }
+            for left in [Left::Rows(&x, 40), Left::Columns(&columns, rows), Left::Packed(&packed)] {
+                for (at, sum) in product(rows, &lines, left).iter().enumerate() {
+                    let (r, j) = (at / WIDE, at % WIDE);
                     let exact: f64 =
                         (0..37).map(|i| f64::from(lines[i][j]) * f64::from(x[r * 40 + i])).sum();
                     assert!((f64::from(*sum) - exact).abs() < 1e-4, "{sum} is not {exact}");
@@ -395,7 +399,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "rows of a strip lie in their slice")]
     fn rows_out_of_the_slice_are_refused() {
-        outer::<2>(&lines(5), Left::Rows(&values(8), 4));
+        product(2, &lines(5), Left::Rows(&values(8), 4));
     }
 
     #[test]

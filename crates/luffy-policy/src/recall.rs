@@ -17,6 +17,10 @@ impl CausalLm {
     /// computed.
     pub(crate) fn recall(&self, rows: &PackedRows) -> Option<Recalled> {
         let activations = self.activations.as_ref().filter(|_| !self.recompute)?;
+        // Before any tensor is read.
+        if activations.n_sequences() == 0 {
+            return None;
+        }
         let tokens: Vec<u32> =
             rows.tokens.to_data().iter::<i64>().map(|token| token as u32).collect();
         let segments = &rows.packing.segments;

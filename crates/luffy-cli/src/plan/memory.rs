@@ -106,16 +106,17 @@ impl Sizes {
         (2 * ATTENTION_ROWS * len + 6 * len * self.head_dim) * F32
     }
 
-    /// Bytes of a cache of `rows` sequences with room for `capacity` tokens each.
+    /// Bytes of a cache of `rows` sequences, or beginnings of some, with room for `capacity` tokens each.
     pub(crate) const fn cache(&self, rows: u64, capacity: u64) -> u64 {
         let per_position = self.kv_heads * (self.head_dim + padded(self.head_dim));
         rows * capacity * self.layers * per_position * F32
     }
 }
 
-/// Room that a row of the cache has after it grew from `prompt` tokens to `len`, half as much again each time.
-pub(crate) const fn capacity(prompt: u64, len: u64) -> u64 {
-    let mut capacity = padded(prompt + 1);
+/// Room that a row of the cache has for what came behind its prompt after it grew to `len` tokens, half as much again
+/// each time.
+pub(crate) const fn capacity(len: u64) -> u64 {
+    let mut capacity = 0;
     while capacity < len {
         capacity = padded(capacity + 1 + capacity / 2);
     }
@@ -158,12 +159,12 @@ pub(crate) fn decoding_bytes(sizes: &Sizes, decoding: &Decoding) -> u64 {
     // Beside what is kept: two norms and the output, and the product in the MLP.
     let narrow = sizes.kept_per_token() - 2 * sizes.inner + 3 * sizes.hidden;
     let layer = n * (narrow + 3 * sizes.inner) * F32 + sizes.attention_scratch(prompt);
-    let first = sizes.cache(contexts, capacity(prompt, prompt + 1));
-    let forked = sizes.cache(rows, capacity(prompt, prompt + 1));
+    // Rows of one prompt share its part.
+    let first = sizes.cache(contexts, padded(prompt));
     let logits = rows * 2 * sizes.vocab * F32;
     let step = rows * (sizes.kept_per_token() + 2 * sizes.hidden + sizes.inner) * F32;
-    let cache = sizes.cache(rows, capacity(prompt, prompt + response));
-    (keys + layer.max(first)).max(first + forked).max(cache + logits + step)
+    let cache = sizes.cache(rows, capacity(response));
+    (keys + layer.max(first)).max(first + cache + logits + step)
 }
 
 #[cfg(test)]
@@ -202,8 +203,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_row_of_the_cache_grows_by_half() {
-        // 5 tokens and one to come: 16; then 16 + 1 + 8 = 25 -> 32; then 32 + 1 + 16 = 49 -> 64.
-        assert_eq!([6, 16, 17, 32, 33].map(|len| capacity(5, len)), [16, 16, 32, 32, 64]);
+        // Nothing; one to come: 16; then 16 + 1 + 8 = 25 -> 32; then 32 + 1 + 16 = 49 -> 64.
+        assert_eq!([0, 1, 16, 17, 32, 33].map(capacity), [0, 16, 16, 32, 32, 64]);
         // One head of 2 numbers and 16 padded ones, two layers, four bytes.
         assert_eq!(small().cache(3, 32), 3 * 32 * 2 * (2 + 16) * 4);
     }

@@ -9,7 +9,7 @@ use super::memory::{CHUNK_LOGITS, Sizes};
 use super::work::{Decoding, Work};
 use crate::clock::Stopwatch;
 
-/// Seconds of each of the five measurements.
+/// Seconds of each of the six measurements.
 const SECONDS: f64 = 0.4;
 /// Most numbers of a matrix that is measured: 16 MiB, beyond the caches of one core.
 const MEASURED: u64 = 1 << 22;
@@ -29,8 +29,10 @@ pub(crate) struct Speeds {
     pub(crate) products: f64,
     /// Operations of products of as many rows as are decoded at once.
     pub(crate) decoding: f64,
-    /// Positions of a row that the query of a layer attends to, while decoding.
-    pub(crate) attention: f64,
+    /// Positions of a row that the query of a layer attends to, while decoding: in prompts that the rows of a group
+    /// share, and in responses.
+    pub(crate) prompts: f64,
+    pub(crate) responses: f64,
     /// Bytes read from memory.
     pub(crate) bandwidth: f64,
     /// Logits that a token is chosen from.
@@ -38,7 +40,7 @@ pub(crate) struct Speeds {
 }
 
 impl Speeds {
-    /// Measures for about two seconds, as many replicas at once as a step has, with matrices of the model's
+    /// Measures for a few seconds, as many replicas at once as a step has, with matrices of the model's
     /// shape; `None` where the device is not the CPU.
     pub(crate) fn measure(sizes: &Sizes, work: &Work, device: &Device) -> Option<Self> {
         let d = sizes.hidden.min(MEASURED);
@@ -69,7 +71,9 @@ impl Speeds {
                 }
             })
         });
-        let attention = rate([samplers, threads], || attending(sizes, work, device));
+        let attention =
+            |is_shared| rate([samplers, threads], || attending(sizes, work, device, is_shared));
+        let (prompts, responses) = (attention(true), attention(false));
         // Replicas read the same weights; what fits the shared cache comes from there.
         let shared = vec![1.0_f32; (sizes.packed.min(8 * MEASURED) as usize).max(1024)];
         let bandwidth = rate([threads, threads], || {
@@ -87,16 +91,24 @@ impl Speeds {
                 std::hint::black_box(sum);
             })
         });
-        Some(Self { products, decoding, attention, bandwidth, logits })
+        Some(Self { products, decoding, prompts, responses, bandwidth, logits })
     }
 }
 
-/// A pass of a token of every row through some layers of a cache that is half full of responses, in positions.
-fn attending(sizes: &Sizes, work: &Work, device: &Device) -> (u64, impl FnMut() + use<>) {
-    let rows = work.rollout.map_or(1, |rollout| rollout.rows);
+/// A pass of a token of every row through some layers of a cache of prompts that groups share, or of responses that are
+/// half done, in positions.
+fn attending(
+    sizes: &Sizes,
+    work: &Work,
+    device: &Device,
+    is_shared: bool,
+) -> (u64, impl FnMut() + use<>) {
+    let (rows, contexts) = work.rollout.map_or((1, 1), |rollout| (rollout.rows, rollout.contexts));
+    let (contexts, len) =
+        if is_shared { (contexts, work.prompt) } else { (rows, work.response / 2) };
     let per_position = (sizes.cache(1, 1) / (4 * sizes.layers.max(1))).max(1);
     let most = (MEASURED_CACHE / (rows * per_position).max(1)).max(1);
-    let seen = (work.prompt + work.response / 2).clamp(1, most);
+    let seen = len.clamp(1, most);
     let layers = (most / seen).clamp(1, sizes.layers.max(1));
     let heads = HeadShape {
         n_heads: sizes.heads as usize,
@@ -104,13 +116,15 @@ fn attending(sizes: &Sizes, work: &Work, device: &Device) -> (u64, impl FnMut() 
         head_dim: sizes.head_dim as usize,
     };
     let mut packing = Packing::default();
-    for _ in 0..rows {
+    for _ in 0..contexts {
         packing.push(seen as usize, None);
     }
     let ones = |rows: u64, width: u64| Tensor::<2>::ones([rows as usize, width as usize], device);
-    let kept = ones(rows * seen, sizes.key);
+    let kept = ones(contexts * seen, sizes.key);
     let kept = (0..layers).map(|_| (kept.clone(), kept.clone())).collect();
     let mut cache = KvCache::prefilled(kept, heads, &packing);
+    let forks: Vec<u32> = (0..rows).map(|row| (row * contexts / rows) as u32).collect();
+    cache.select(&forks);
     let (q, k) = (ones(rows, sizes.query), ones(rows, sizes.key));
     (layers * rows * seen, move || {
         for layer in 0..layers as usize {
@@ -188,8 +202,8 @@ fn decode_seconds(sizes: &Sizes, decoding: &Decoding, speeds: &Speeds) -> f64 {
     let numbers = sizes.packed as f64;
     let products =
         (2.0 * numbers * rows as f64 / speeds.decoding).max(4.0 * numbers / speeds.bandwidth);
-    let seen = prompt as f64 + response as f64 / 2.0;
-    let attention = (sizes.layers * rows) as f64 * seen / speeds.attention;
+    let seconds = prompt as f64 / speeds.prompts + response as f64 / 2.0 / speeds.responses;
+    let attention = (sizes.layers * rows) as f64 * seconds;
     let choice = (rows * sizes.vocab) as f64 / speeds.logits;
     prefill + response as f64 * (products + attention + choice)
 }
@@ -236,7 +250,8 @@ pub(super) mod tests {
     const SPEEDS: Speeds = Speeds {
         products: 1e9,
         decoding: 1e9,
-        attention: 1e9,
+        prompts: 1e9,
+        responses: 1e9,
         bandwidth: f64::INFINITY,
         logits: f64::INFINITY,
     };
@@ -289,8 +304,8 @@ pub(super) mod tests {
         let each = 2 * 1088 * 6 + 2 * 6 * 25;
         assert_eq!(whole(of(&SPEEDS) * 1e9), prompts + 30 * each);
         // At a byte a second all weights.
-        let slow =
-            Speeds { decoding: f64::INFINITY, attention: f64::INFINITY, bandwidth: 1.0, ..SPEEDS };
+        let far = f64::INFINITY;
+        let slow = Speeds { decoding: far, prompts: far, responses: far, bandwidth: 1.0, ..SPEEDS };
         assert_eq!(whole(of(&slow)), 30 * 1088 * 4);
     }
 }

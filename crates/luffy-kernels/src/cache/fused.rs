@@ -1,23 +1,36 @@
-//! Rows with buffers of their own.
+//! Rows with buffers of their own, behind beginnings that they share.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::HeadShape;
-use crate::host;
+use crate::host::{self, as_room};
 use crate::simd;
-use crate::tile::{Left, WIDE, outer};
+use crate::tile::{Left, WIDE, strip};
 use luffy_core::Packing;
 
-/// Keys and values of one sequence in one layer.
+/// Keys and values of some positions of one sequence in one layer.
 #[derive(Debug, Clone)]
-struct Row {
+struct Block {
     /// `[KV, capacity / 16, hd, 16]`: numbers of sixteen positions stand side by side, so that a query scores
     /// them at once, and what it reads lies in one piece.
     keys: Vec<f32>,
     /// `[KV, hd / 16, capacity, 16]`, `hd` padded: sixteen numbers of one position after the other.
     values: Vec<f32>,
     capacity: usize,
+}
+
+/// A sequence in one layer: what a first pass has read, which neighbours may share, and what came since. Every row has
+/// both parts, so that what it computes does not depend on whether it shares the first.
+#[derive(Debug, Clone)]
+struct Row {
+    beginning: Arc<Block>,
+    /// Positions of the beginning.
+    n_first: usize,
+    own: Block,
 }
 
 /// All rows of all layers.
@@ -32,7 +45,7 @@ const fn padded(n: usize) -> usize {
     n.div_ceil(WIDE) * WIDE
 }
 
-impl Row {
+impl Block {
     fn new(heads: HeadShape, capacity: usize) -> Self {
         let (kv, hd) = (heads.n_kv_heads, heads.head_dim);
         Self {
@@ -67,8 +80,10 @@ impl Row {
         let mut larger = Self::new(heads, capacity);
         let grow = |from: &[f32], to: &mut [f32], width: usize| {
             let (old, new) = (self.capacity * width, capacity * width);
-            for (from, to) in from.chunks(old).zip(to.chunks_mut(new)) {
-                to[..old].copy_from_slice(from);
+            if old > 0 {
+                for (from, to) in from.chunks(old).zip(to.chunks_mut(new)) {
+                    to[..old].copy_from_slice(from);
+                }
             }
         };
         grow(&self.keys, &mut larger.keys, heads.head_dim);
@@ -76,103 +91,148 @@ impl Row {
         *self = larger;
     }
 
-    /// Attention of the queries `[H * hd]` to the first `len` positions.
-    fn attend(&self, heads: HeadShape, len: usize, q: &[f32], found: Out<'_>, room: &mut Room) {
-        let (hd, group) = (heads.head_dim, heads.group());
-        let scale = (hd as f32).sqrt().recip();
-        room.scores.resize(4 * self.capacity, 0.0);
-        room.mixed.resize(4 * padded(hd), 0.0);
-        for kv_head in 0..heads.n_kv_heads {
-            let keys = &self.keys[kv_head * hd * self.capacity..][..hd * self.capacity];
-            let size = self.capacity * padded(hd);
-            let values = &self.values[kv_head * size..][..size];
-            let mut first = kv_head * group;
-            let end = first + group;
-            while first < end {
-                // Heads of a group read the same keys: as many at once as fit the registers.
-                let n = match end - first {
-                    4.. => 4,
-                    2.. => 2,
-                    _ => 1,
-                };
-                let part = first * hd..(first + n) * hd;
-                let sums = &mut found.sums[2 * first..2 * (first + n)];
-                let (q, found) = (&q[part.clone()], Out { mixed: &mut found.mixed[part], sums });
-                let head = Head { keys, values, capacity: self.capacity, hd, len, scale };
-                match n {
-                    4 => head.attend::<4>(q, found, room),
-                    2 => head.attend::<2>(q, found, room),
-                    _ => head.attend::<1>(q, found, room),
-                }
-                first += n;
+    /// Scores of queries `[n, hd]` of a key head for the first `len` positions, `stride` from query to query.
+    fn score(&self, head: Head, len: usize, q: &[f32], scores: &mut [f32], stride: usize) {
+        let Head { hd, kv_head } = head;
+        let (n, size) = (q.len() / hd, hd * self.capacity);
+        let (lines, _) = self.keys[kv_head * size..][..size].as_chunks::<WIDE>();
+        for (i, block) in lines.chunks(hd).take(len.div_ceil(WIDE)).enumerate() {
+            #[allow(unsafe_code, reason = "numbers are written over numbers")]
+            // Safety: nothing is added to.
+            unsafe {
+                strip(n, block, Left::Rows(q, hd), as_room(&mut scores[i * WIDE..]), stride, false);
+            }
+        }
+    }
+
+    /// Values of the first `len` positions mixed by weights, `stride` from row to row, into rows of `hd` padded, or
+    /// added to them.
+    fn mix(
+        &self,
+        head: Head,
+        len: usize,
+        (weights, stride): (&[f32], usize),
+        mixed: &mut [f32],
+        add: bool,
+    ) {
+        let width = padded(head.hd);
+        let size = self.capacity * width;
+        let (lines, _) = self.values[head.kv_head * size..][..size].as_chunks::<WIDE>();
+        for part in 0..width / WIDE {
+            let lines = &lines[part * self.capacity..][..len];
+            let n = mixed.len() / width;
+            #[allow(unsafe_code, reason = "numbers are written over numbers")]
+            // Safety: numbers are added to numbers.
+            unsafe {
+                let out = as_room(&mut mixed[part * WIDE..]);
+                strip(n, lines, Left::Rows(weights, stride), out, width, add);
             }
         }
     }
 }
 
-/// What attention gives for some heads of one row.
-struct Out<'a> {
-    /// `[heads * hd]`.
-    mixed: &'a mut [f32],
-    /// The largest score and the inverse of the sum of each, `[heads * 2]`.
+/// Which key head, and how large.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    kv_head: usize,
+    hd: usize,
+}
+
+/// Neighbouring rows that share their beginning, with what goes in and comes out.
+struct Run<'a> {
+    rows: &'a mut [Row],
+    /// Positions of each row before this one.
+    lens: &'a [usize],
+    /// `[rows, H * hd]`, and `[rows, KV * hd]`.
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    /// `[rows, H * hd]`.
+    out: &'a mut [f32],
+    /// The largest score and the inverse of the sum, `[rows, H, 2]`.
     sums: &'a mut [f32],
 }
 
 /// Scratch of one thread.
 #[derive(Default)]
 struct Room {
-    scores: Vec<f32>,
+    queries: Vec<f32>,
+    /// Scores of the beginning, and of what came since.
+    first: Vec<f32>,
+    own: Vec<f32>,
     mixed: Vec<f32>,
 }
 
-/// One key head of one row.
-struct Head<'a> {
-    keys: &'a [f32],
-    values: &'a [f32],
-    capacity: usize,
-    hd: usize,
-    len: usize,
-    scale: f32,
-}
-
 simd::vectorized! {
-    /// Turns scores into weights that are not yet divided by their sum; gives the largest and the inverse of
-    /// the sum.
-    fn weigh(scores: &mut [f32], scale: f32) -> [f32; 2] {
-        let max = simd::max(scores);
-        [max, simd::exp_shifted(scores, max, scale).recip()]
+    /// Turns scores in two parts into weights that are not yet divided by their sum; gives the largest and the inverse
+    /// of the sum.
+    fn weigh(first: &mut [f32], own: &mut [f32], scale: f32) -> [f32; 2] {
+        let (a, b) = (simd::max(first), simd::max(own));
+        let max = if a > b { a } else { b };
+        let sum = simd::exp_shifted(first, max, scale) + simd::exp_shifted(own, max, scale);
+        [max, sum.recip()]
     }
 }
 
-impl Head<'_> {
-    /// `G` query heads at once.
-    fn attend<const G: usize>(&self, q: &[f32], found: Out<'_>, room: &mut Room) {
-        let Room { scores, mixed } = room;
-        let scores = &mut scores[..G * self.capacity];
-        let (lines, _) = self.keys.as_chunks::<WIDE>();
-        for (i, block) in lines.chunks(self.hd).take(self.len.div_ceil(WIDE)).enumerate() {
-            let sums = outer::<G>(block, Left::Rows(q, self.hd));
-            for (row, sums) in scores.chunks_exact_mut(self.capacity).zip(&sums) {
-                row[i * WIDE..(i + 1) * WIDE].copy_from_slice(sums);
+impl Run<'_> {
+    /// Adds the new position to every row and lets its queries attend.
+    fn attend(self, heads: HeadShape, room: &mut Room) {
+        let Run { rows, lens, q, k, v, out, sums } = self;
+        let (hd, group, narrow) =
+            (heads.head_dim, heads.group(), heads.n_kv_heads * heads.head_dim);
+        for (((row, len), k), v) in
+            rows.iter_mut().zip(lens).zip(k.chunks(narrow)).zip(v.chunks(narrow))
+        {
+            let at = len - row.n_first;
+            row.own.reserve(heads, at);
+            row.own.write(heads, at, k, v);
+        }
+        let wide = heads.n_heads * hd;
+        let scale = (hd as f32).sqrt().recip();
+        let (beginning, n_first) = (Arc::clone(&rows[0].beginning), rows[0].n_first);
+        let first_stride = beginning.capacity;
+        let own_stride = rows.iter().map(|row| row.own.capacity).max().unwrap_or(0);
+        let (n, width) = (rows.len() * group, padded(hd));
+        room.first.resize(n * first_stride, 0.0);
+        room.own.resize(n * own_stride, 0.0);
+        room.mixed.resize(n * width, 0.0);
+        for kv_head in 0..heads.n_kv_heads {
+            let head = Head { kv_head, hd };
+            let heads_of_group = kv_head * group * hd..(kv_head + 1) * group * hd;
+            room.queries.clear();
+            for q in q.chunks(wide) {
+                room.queries.extend_from_slice(&q[heads_of_group.clone()]);
             }
-        }
-        for (row, sums) in scores.chunks_exact_mut(self.capacity).zip(found.sums.chunks_mut(2)) {
-            sums.copy_from_slice(&weigh(&mut row[..self.len], self.scale));
-        }
-        let width = padded(self.hd);
-        let per_position = width / WIDE;
-        let (lines, _) = self.values.as_chunks::<WIDE>();
-        for part in 0..per_position {
-            let lines = &lines[part * self.capacity..][..self.len];
-            let sums = outer::<G>(lines, Left::Rows(scores, self.capacity));
-            for (row, sums) in mixed.chunks_exact_mut(width).zip(&sums) {
-                row[part * WIDE..(part + 1) * WIDE].copy_from_slice(sums);
+            beginning.score(head, n_first, &room.queries, &mut room.first, first_stride);
+            for (i, (row, len)) in rows.iter().zip(lens).enumerate() {
+                let q = &room.queries[i * group * hd..][..group * hd];
+                let scores = &mut room.own[i * group * own_stride..][..group * own_stride];
+                row.own.score(head, len + 1 - n_first, q, scores, own_stride);
             }
-        }
-        let rows = found.mixed.chunks_exact_mut(self.hd).zip(mixed.chunks_exact(width));
-        for ((out, mixed), sums) in rows.zip(found.sums.chunks(2)) {
-            for (out, x) in out.iter_mut().zip(mixed) {
-                *out = x * sums[1];
+            let scores = room
+                .first
+                .chunks_mut(first_stride)
+                .zip(room.own.chunks_mut(own_stride))
+                .enumerate();
+            for (i, (first, own)) in scores.take(n) {
+                let (row, of_group) = (i / group, i % group);
+                let of_row =
+                    weigh(&mut first[..n_first], &mut own[..lens[row] + 1 - n_first], scale);
+                let at = 2 * (row * heads.n_heads + kv_head * group + of_group);
+                sums[at..at + 2].copy_from_slice(&of_row);
+            }
+            beginning.mix(head, n_first, (&room.first, first_stride), &mut room.mixed, false);
+            for (i, (row, len)) in rows.iter().zip(lens).enumerate() {
+                let weights = &room.own[i * group * own_stride..][..group * own_stride];
+                let mixed = &mut room.mixed[i * group * width..][..group * width];
+                row.own.mix(head, len + 1 - n_first, (weights, own_stride), mixed, true);
+            }
+            for (i, mixed) in room.mixed.chunks_exact(width).take(n).enumerate() {
+                let at = i / group * heads.n_heads + kv_head * group + i % group;
+                let inverse = sums[2 * at + 1];
+                for (out, x) in out[at * hd..(at + 1) * hd].iter_mut().zip(mixed) {
+                    *out = x * inverse;
+                }
             }
         }
     }
@@ -189,12 +249,13 @@ impl Rows {
             let read = |x| host::values(x).expect("the caller has looked");
             let (k, v) = (read(k), read(v));
             let row = |segment: &luffy_core::Segment| {
-                let mut row = Row::new(heads, padded(segment.len() + 1));
+                let n_first = segment.len();
+                let mut beginning = Block::new(heads, padded(n_first));
                 for (at, place) in segment.tokens.clone().enumerate() {
                     let part = place * width..(place + 1) * width;
-                    row.write(heads, at, &k[part.clone()], &v[part]);
+                    beginning.write(heads, at, &k[part.clone()], &v[part]);
                 }
-                row
+                Row { beginning: Arc::new(beginning), n_first, own: Block::new(heads, 0) }
             };
             packing.segments.iter().map(row).collect()
         };
@@ -215,30 +276,41 @@ impl Rows {
         let rows = &mut self.layers[layer];
         let mut out = vec![0.0; q.len()];
         let mut sums = vec![0.0; rows.len() * heads.n_heads * 2];
-        let one = |room: &mut Room, (i, (row, found)): (usize, (&mut Row, Out<'_>))| {
-            let at = lens[i];
-            row.reserve(heads, at);
-            let part = i * narrow..(i + 1) * narrow;
-            row.write(heads, at, &k[part.clone()], &v[part]);
-            row.attend(heads, at + 1, &q[i * wide..(i + 1) * wide], found, room);
-        };
-        let found = |(mixed, sums)| Out { mixed, sums };
-        if rayon::current_num_threads() > 1 {
-            let out = out.par_chunks_mut(wide).zip(sums.par_chunks_mut(2 * heads.n_heads));
-            let work = rows.par_iter_mut().zip(out.map(found)).enumerate();
-            work.for_each_init(Room::default, one);
+        let n_threads = rayon::current_num_threads();
+        let most = rows.len().div_ceil(n_threads).max(1);
+        let mut runs: Vec<Run<'_>> = vec![];
+        let cuts = runs_of(rows, most);
+        let (mut rest, mut out_rest, mut sums_rest) = (&mut rows[..], &mut out[..], &mut sums[..]);
+        for run in cuts {
+            let n = run.len();
+            let (rows, others) = rest.split_at_mut(n);
+            let (out, others_out) = out_rest.split_at_mut(n * wide);
+            let (sums, others_sums) = sums_rest.split_at_mut(n * heads.n_heads * 2);
+            (rest, out_rest, sums_rest) = (others, others_out, others_sums);
+            runs.push(Run {
+                rows,
+                lens: &lens[run.clone()],
+                q: &q[run.start * wide..run.end * wide],
+                k: &k[run.start * narrow..run.end * narrow],
+                v: &v[run.start * narrow..run.end * narrow],
+                out,
+                sums,
+            });
+        }
+        if n_threads > 1 {
+            runs.into_par_iter().for_each_init(Room::default, |room, run| run.attend(heads, room));
         } else {
             let mut room = Room::default();
-            let out = out.chunks_mut(wide).zip(sums.chunks_mut(2 * heads.n_heads));
-            let work = rows.iter_mut().zip(out.map(found)).enumerate();
-            work.for_each(|item| one(&mut room, item));
+            for run in runs {
+                run.attend(heads, &mut room);
+            }
         }
         (out, sums)
     }
 
     pub(super) fn select(&mut self, rows: &[u32]) {
         for layer in &mut self.layers {
-            // A row that is wanted once moves; only further uses are copies.
+            // A row that is wanted once moves; only further uses are copies, and share the beginning.
             let mut left: Vec<usize> = vec![0; layer.len()];
             for row in rows {
                 left[*row as usize] += 1;
@@ -258,4 +330,20 @@ impl Rows {
             own.extend(other);
         }
     }
+}
+
+/// Neighbours with one beginning, at most `most` together.
+fn runs_of(rows: &[Row], most: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = vec![];
+    for (i, row) in rows.iter().enumerate() {
+        match runs.last_mut() {
+            Some(run)
+                if run.len() < most && Arc::ptr_eq(&rows[run.start].beginning, &row.beginning) =>
+            {
+                run.end = i + 1;
+            }
+            _ => runs.push(i..i + 1),
+        }
+    }
+    runs
 }

@@ -48,8 +48,8 @@ fn check(heads: HeadShape, convert: fn(&Tensor<2>) -> Tensor<2>, bound: f64) {
     for step in 0..STEPS {
         match step {
             5 => {
-                cache.select(&[1, 0, 1]);
-                held = vec![held[1], held[0], held[1]];
+                cache.select(&[1, 1, 0]);
+                held = vec![held[1], held[1], held[0]];
             }
             9 => {
                 cache.append(prefilled(&[&sequences[2]], &LENS[2..], heads));
@@ -73,6 +73,39 @@ fn check(heads: HeadShape, convert: fn(&Tensor<2>) -> Tensor<2>, bound: f64) {
             assert_close("step", &rows(&out, row..row + 1), &exact, bound);
             *at += 1;
         }
+    }
+}
+
+/// Rows of one prompt, side by side and alone, on one thread and on three.
+#[test]
+fn rows_that_share_their_beginning_are_the_same_to_the_bit() {
+    let heads = HeadShape { n_heads: 6, n_kv_heads: 2, head_dim: 20 };
+    let sequences = [0, 1, 2].map(|i| sequence(heads, i));
+    // All begin as the third does.
+    let first = prefilled(&[&sequences[2]], &LENS[2..], heads);
+    let run = |which: &[usize]| {
+        let mut cache = first.clone();
+        cache.select(&vec![0; which.len()]);
+        let mut found = vec![vec![]; which.len()];
+        for at in 0..STEPS / 2 {
+            let next = |part: usize| {
+                Tensor::cat(
+                    which.iter().map(|i| rows(&sequences[*i][part], at..at + 1)).collect(),
+                    0,
+                )
+            };
+            let out = cache.attend(0, &next(0), &next(1), &next(2)).out;
+            cache.advance();
+            for (row, found) in found.iter_mut().enumerate() {
+                found.extend(rows(&out, row..row + 1).into_data().iter::<f32>().map(f32::to_bits));
+            }
+        }
+        found
+    };
+    let alone: Vec<Vec<u32>> = (0..3).flat_map(|i| run(&[i])).collect();
+    for n_threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        assert_eq!(pool.install(|| run(&[0, 1, 2])), alone);
     }
 }
 

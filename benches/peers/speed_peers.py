@@ -254,7 +254,8 @@ def report(results, facts, roof, args):
         f"Machine: {machine()}; {args.threads} threads on either side.",
         f"Versions: {versions}, Python {facts.get('python')}, C++ compiler of `torch.compile` {compiler}"
         f"{f'; luffy at {args.build}' if args.build else ''}.",
-        f"Repetitions: {args.repetitions} of each side, in turn, after one that is not timed (three of the update of `large`); medians. Intervals: "
+        f"Repetitions: {args.repetitions} of each side, in turn, after one that is not timed "
+        f"(three of the update of `large`); medians. Intervals: "
         f"percentile bootstrap of the ratio of medians, {RESAMPLES:,} resamples; a target is met if the lower bound is.",
     ]
     if args.quick:

@@ -5,6 +5,8 @@
 
 use std::mem::MaybeUninit;
 
+use crate::host::as_room;
+
 /// Numbers that lie side by side in the layouts of this crate.
 pub(crate) const WIDE: usize = 16;
 
@@ -88,7 +90,27 @@ pub(crate) unsafe fn strip(
     }
 }
 
-/// The same for the first columns of a panel alone.
+/// [`strip`] over numbers.
+///
+/// # Panics
+/// If a row reaches out of its slice.
+#[inline]
+pub(crate) fn strip_into(
+    rows: usize,
+    lines: &[[f32; WIDE]],
+    left: Left<'_>,
+    out: &mut [f32],
+    stride: usize,
+    add: bool,
+) {
+    #[allow(unsafe_code, reason = "numbers are written over numbers")]
+    // Safety: nothing but numbers is written, and what is added to is there.
+    unsafe {
+        strip(rows, lines, left, as_room(out), stride, add);
+    }
+}
+
+/// [`strip`] for the first columns of a panel alone.
 ///
 /// # Safety
 /// With `add`, the values of the result are there.
@@ -354,7 +376,6 @@ mod avx2 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::as_room;
 
     fn lines(n: usize) -> Vec<[f32; WIDE]> {
         (0..n).map(|i| std::array::from_fn(|j| ((i * 7 + j * 3) % 11) as f32 - 5.0)).collect()
@@ -366,11 +387,7 @@ mod tests {
 
     fn product(rows: usize, lines: &[[f32; WIDE]], left: Left<'_>) -> Vec<f32> {
         let mut sums = vec![f32::NAN; rows * WIDE];
-        #[allow(unsafe_code, reason = "numbers are written over numbers")]
-        // Safety: nothing is added to.
-        unsafe {
-            strip(rows, lines, left, as_room(&mut sums), WIDE, false);
-        }
+        strip_into(rows, lines, left, &mut sums, WIDE, false);
         sums
     }
 

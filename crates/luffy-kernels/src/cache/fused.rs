@@ -7,9 +7,9 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::HeadShape;
-use crate::host::{self, as_room};
+use crate::host;
 use crate::simd;
-use crate::tile::{Left, WIDE, strip};
+use crate::tile::{Left, WIDE, strip_into};
 use luffy_core::Packing;
 
 /// Keys and values of some positions of one sequence in one layer.
@@ -97,11 +97,7 @@ impl Block {
         let (n, size) = (q.len() / hd, hd * self.capacity);
         let (lines, _) = self.keys[kv_head * size..][..size].as_chunks::<WIDE>();
         for (i, block) in lines.chunks(hd).take(len.div_ceil(WIDE)).enumerate() {
-            #[allow(unsafe_code, reason = "numbers are written over numbers")]
-            // Safety: nothing is added to.
-            unsafe {
-                strip(n, block, Left::Rows(q, hd), as_room(&mut scores[i * WIDE..]), stride, false);
-            }
+            strip_into(n, block, Left::Rows(q, hd), &mut scores[i * WIDE..], stride, false);
         }
     }
 
@@ -121,12 +117,8 @@ impl Block {
         for part in 0..width / WIDE {
             let lines = &lines[part * self.capacity..][..len];
             let n = mixed.len() / width;
-            #[allow(unsafe_code, reason = "numbers are written over numbers")]
-            // Safety: numbers are added to numbers.
-            unsafe {
-                let out = as_room(&mut mixed[part * WIDE..]);
-                strip(n, lines, Left::Rows(weights, stride), out, width, add);
-            }
+            let out = &mut mixed[part * WIDE..];
+            strip_into(n, lines, Left::Rows(weights, stride), out, width, add);
         }
     }
 }

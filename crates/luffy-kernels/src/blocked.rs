@@ -1,8 +1,9 @@
-//! Products of large matrices in tiles: `a b` with a part of `b` laid out in panels at a time.
+//! Products of large matrices in tiles: `a b` with some columns of `b` laid out in panels at a time.
 //!
 //! The library packs both sides for every product and counts every round of its inner loop; with the inner
 //! sizes of small models (32 in a head, 256 in a layer) that is a quarter of its time on a processor without
-//! AVX-512. Here rows of `a` are read where they lie.
+//! AVX-512. Here rows of `a` are read where they lie. Threads share out columns of `b`, not rows of `a`: a panel is
+//! laid out by who reads it, once, and no thread waits for another before the product is done.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -11,13 +12,17 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::gemm::{View, takes_threads};
-use crate::tile::{Left, TALL, WIDE, narrow_strip, turn};
+use crate::tile::{Left, TALL, Target, WIDE, ask_for, narrow_strip, turn};
 
-/// Most of the inner size that a tile adds up before its sums go to the result, rows of `a` that meet a panel
-/// while they are in the cache, and columns of `b` that are laid out at a time.
+/// Most of the inner size that a tile adds up before its sums go to the result.
 const DEPTH: usize = 384;
-const ROWS: usize = 96;
-const COLUMNS: usize = 768;
+
+/// Most columns of `b` that a task lays out, and rows of `a` that meet them: both stay in the cache of a core.
+const COLUMNS: usize = 128;
+const ROWS: usize = 240;
+
+/// Rows of `a` that are laid out at a time: columns of `b` are laid out anew for each.
+const LEFT_ROWS: usize = 3072;
 
 /// Columns from which on it pays to lay out rows of `a` that lie across.
 const WORTH_PACKING: usize = 128;
@@ -56,6 +61,9 @@ pub(crate) fn is_faster() -> bool {
 /// one chain of fused additions for each [`DEPTH`] of the inner size: it depends neither on how many rows and
 /// columns there are nor on the number of threads.
 ///
+/// Columns of the result are shared out: who makes some of them lays out those of `b`, a part of the inner size at a
+/// time, and goes over all rows while they are in its cache.
+///
 /// # Safety
 /// With `add`, the values of the result are there.
 ///
@@ -70,151 +78,195 @@ pub(crate) unsafe fn product(
     b: View<'_>,
 ) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
-    let out = &mut out[..(m - 1) * stride + n];
+    let out = Target::new(&mut out[..(m - 1) * stride + n], stride);
     let depth = k.div_ceil(k.div_ceil(DEPTH));
     let is_parallel = takes_threads(m, n, k);
-    let rows = if is_parallel {
-        // Some parts for each thread, of whole tiles.
+    let columns = if is_parallel {
+        // Some parts for each thread, of whole panels.
         let parts = 4 * rayon::current_num_threads();
-        m.div_ceil(parts).next_multiple_of(TALL).min(ROWS)
+        n.div_ceil(parts).next_multiple_of(WIDE).min(COLUMNS)
     } else {
-        ROWS
+        COLUMNS
     };
-    // Panels begin in different sets of the cache.
-    let panel = (depth + 1) * WIDE;
-    with_room(&PANELS, n.min(COLUMNS).div_ceil(WIDE) * panel, |panels| {
-        for first in (0..n).step_by(COLUMNS) {
-            let columns = first..(first + COLUMNS).min(n);
-            let panels = &mut panels[..columns.len().div_ceil(WIDE) * panel];
-            for start in (0..k).step_by(depth) {
-                let inner = start..(start + depth).min(k);
-                let lay = |(i, panel): (usize, &mut [f32])| {
-                    let first = columns.start + i * WIDE;
-                    lay_out(b, inner.clone(), first..(first + WIDE).min(columns.end), panel);
-                };
-                if is_parallel {
-                    panels.par_chunks_mut(panel).enumerate().for_each(lay);
-                } else {
-                    panels.chunks_mut(panel).enumerate().for_each(lay);
-                }
-                let part = Part { columns: columns.clone(), inner: inner.clone(), panels, panel };
-                let add = add || start > 0;
-                let fill = |(i, out): (usize, &mut [MaybeUninit<f32>])| {
-                    let rows = i * rows..((i + 1) * rows).min(m);
-                    // Safety: there are values if the caller says so, or a part was there before this.
-                    unsafe { part.rows(a, rows, &mut out[first..], stride, add) };
-                };
-                if is_parallel {
-                    out.par_chunks_mut(rows * stride).enumerate().for_each(fill);
-                } else {
-                    out.chunks_mut(rows * stride).enumerate().for_each(fill);
-                }
+    let tasks = n.div_ceil(columns);
+    let go = |from: &Rows<'_>| {
+        let task = |i: usize| {
+            let columns = i * columns..((i + 1) * columns).min(n);
+            let part = Part { a: from, b, columns, depth };
+            // Safety: no other task has these columns, and the caller vouches for what is added to.
+            unsafe { part.make(out, add) };
+        };
+        if is_parallel {
+            (0..tasks).into_par_iter().for_each(task);
+        } else {
+            (0..tasks).for_each(task);
+        }
+    };
+    let [row, column] = a.strides;
+    if column == 1 || (row == 1 && n < WORTH_PACKING) {
+        return go(&Rows { a, rows: 0..m, inner: 0..k, packed: None });
+    }
+    let rows = LEFT_ROWS.min(m).next_multiple_of(TALL);
+    with_room(&LEFT, rows * depth, |room| {
+        for start in (0..k).step_by(depth) {
+            let inner = start..(start + depth).min(k);
+            for top in (0..m).step_by(rows) {
+                let rows = top..(top + rows).min(m);
+                let room = &mut room[..rows.len().next_multiple_of(TALL) * inner.len()];
+                lay_out_left(a, rows.clone(), inner.clone(), room, is_parallel);
+                go(&Rows { a, rows, inner: inner.clone(), packed: Some(room) });
             }
         }
     });
 }
 
-/// Lays some columns of `b`, sixteen at most, out in a panel, the missing ones as zeros.
-fn lay_out(b: View<'_>, inner: Range<usize>, columns: Range<usize>, panel: &mut [f32]) {
-    let [row, column] = b.strides;
-    let data = &b.data[inner.start * row + columns.start * column..];
-    let lines = &mut panel.as_chunks_mut::<WIDE>().0[..inner.len()];
-    let width = columns.len();
-    if column == 1 && row >= WIDE && width == WIDE {
-        for (line, from) in lines.iter_mut().zip(data.chunks(row)) {
-            line.copy_from_slice(&from[..WIDE]);
+/// Some rows of `a` and some of the inner size, where they lie or laid out, six rows after six rows.
+struct Rows<'a> {
+    a: View<'a>,
+    rows: Range<usize>,
+    inner: Range<usize>,
+    packed: Option<&'a [f32]>,
+}
+
+impl Rows<'_> {
+    /// A part of the inner size, which is all of it if they are laid out, from row `top` of these on, which begins
+    /// a tile.
+    fn part(&self, inner: &Range<usize>, top: usize) -> Left<'_> {
+        if let Some(packed) = self.packed {
+            return Left::Packed(&packed[top * inner.len()..]);
         }
-        return;
-    }
-    let mut done = 0;
-    if row == 1 && width == WIDE {
-        let (eights, _) = lines.as_chunks_mut::<8>();
-        for (i, eight) in eights.iter_mut().enumerate() {
-            turn(&data[8 * i..], column, eight, 0);
-            turn(&data[8 * i + 8 * column..], column, eight, 8);
-        }
-        done = eights.len() * 8;
-    }
-    for (i, line) in lines.iter_mut().enumerate().skip(done) {
-        for (j, value) in line.iter_mut().enumerate() {
-            *value = if j < width { data[i * row + j * column] } else { 0.0 };
-        }
+        let [row, column] = self.a.strides;
+        let data = &self.a.data[(self.rows.start + top) * row + inner.start * column..];
+        if column == 1 { Left::Rows(data, row) } else { Left::Columns(data, column) }
     }
 }
 
-/// A part of `b` in panels.
-struct Part<'a> {
-    columns: Range<usize>,
+/// Tiles of `a` that one task lays out.
+const GROUP: usize = 16;
+
+/// Lays out rows of `a` as [`Rows`] says.
+fn lay_out_left(
+    a: View<'_>,
+    rows: Range<usize>,
     inner: Range<usize>,
-    panels: &'a [f32],
-    /// Values from one panel to the next.
-    panel: usize,
+    room: &mut [f32],
+    is_parallel: bool,
+) {
+    let [row, column] = a.strides;
+    let k = inner.len();
+    let lay = |(i, room): (usize, &mut [f32])| {
+        let top = rows.start + i * GROUP * TALL;
+        let data = &a.data[top * row + inner.start * column..];
+        for i in 0..k {
+            let from = &data[i * column..];
+            for (tile, room) in room.chunks_mut(TALL * k).enumerate() {
+                let to = &mut room[i * TALL..(i + 1) * TALL];
+                let first = tile * TALL;
+                let here = (rows.end - top - first).min(TALL);
+                if row == 1 && here == TALL {
+                    to.copy_from_slice(&from[first..first + TALL]);
+                } else {
+                    for (r, value) in to[..here].iter_mut().enumerate() {
+                        *value = from[(first + r) * row];
+                    }
+                }
+            }
+        }
+    };
+    if is_parallel {
+        room.par_chunks_mut(GROUP * TALL * k).enumerate().for_each(lay);
+    } else {
+        room.chunks_mut(GROUP * TALL * k).enumerate().for_each(lay);
+    }
+}
+
+/// Some columns of the result.
+struct Part<'a> {
+    a: &'a Rows<'a>,
+    b: View<'a>,
+    columns: Range<usize>,
+    /// Most of the inner size at a time.
+    depth: usize,
 }
 
 impl Part<'_> {
-    /// Some rows of `a` times all of the panels.
-    ///
     /// # Safety
-    /// With `add`, the values of the result are there.
+    /// Nobody else touches these columns of the result meanwhile; with `add`, their values are there.
     #[allow(unsafe_code, reason = "results are written before anybody reads them")]
-    unsafe fn rows(
-        &self,
-        a: View<'_>,
-        rows: Range<usize>,
-        out: &mut [MaybeUninit<f32>],
-        stride: usize,
-        add: bool,
-    ) {
-        let [row, column] = a.strides;
-        let data = &a.data[rows.start * row + self.inner.start * column..];
-        let rows = rows.len();
-        if column == 1 {
-            // Safety: as the caller says.
-            unsafe { self.strips(Left::Rows(data, row), rows, out, stride, add) };
-        } else if row == 1 && self.columns.len() < WORTH_PACKING {
-            // Safety: as the caller says.
-            unsafe { self.strips(Left::Columns(data, column), rows, out, stride, add) };
-        } else {
-            let k = self.inner.len();
-            with_room(&LEFT, rows.next_multiple_of(TALL) * k, |room| {
-                for (top, packed) in (0..rows).step_by(TALL).zip(room.chunks_mut(TALL * k)) {
-                    let height = (rows - top).min(TALL);
-                    for (i, values) in packed.as_chunks_mut::<TALL>().0.iter_mut().enumerate() {
-                        let from = &data[top * row + i * column..];
-                        if row == 1 && height == TALL {
-                            values.copy_from_slice(&from[..TALL]);
-                        } else {
-                            for (r, value) in values[..height].iter_mut().enumerate() {
-                                *value = from[r * row];
-                            }
+    unsafe fn make(&self, out: Target<'_>, add: bool) {
+        let Self { a, b, columns, depth } = self;
+        let out = out.at(a.rows.start, columns.start);
+        // Panels begin in different sets of the cache.
+        let panel = (depth + 1) * WIDE;
+        with_room(&PANELS, columns.len().div_ceil(WIDE) * panel, |panels| {
+            for start in a.inner.clone().step_by(*depth) {
+                let inner = start..(start + depth).min(a.inner.end);
+                lay_out(*b, inner.clone(), columns.clone(), panels, panel);
+                let add = add || start > 0;
+                for top in (0..a.rows.len()).step_by(ROWS) {
+                    let height = (a.rows.len() - top).min(ROWS);
+                    let left = a.part(&inner, top);
+                    for (i, panel) in panels.chunks(panel).enumerate() {
+                        let lines = &panel.as_chunks::<WIDE>().0[..inner.len()];
+                        let width = (columns.len() - i * WIDE).min(WIDE);
+                        // Safety: as the caller says, or a part was there before this.
+                        unsafe {
+                            narrow_strip(height, lines, left, out.at(top, i * WIDE), width, add);
                         }
                     }
                 }
-                // Safety: as the caller says.
-                unsafe { self.strips(Left::Packed(room), rows, out, stride, add) };
-            });
-        }
+            }
+        });
     }
+}
 
-    /// Rows of `a` that lie in some way times all of the panels.
-    ///
-    /// # Safety
-    /// With `add`, the values of the result are there.
-    #[allow(unsafe_code, reason = "results are written before anybody reads them")]
-    unsafe fn strips(
-        &self,
-        left: Left<'_>,
-        rows: usize,
-        out: &mut [MaybeUninit<f32>],
-        stride: usize,
-        add: bool,
-    ) {
-        for (i, panel) in self.panels.chunks(self.panel).enumerate() {
-            let lines = &panel.as_chunks::<WIDE>().0[..self.inner.len()];
-            let width = (self.columns.len() - i * WIDE).min(WIDE);
-            // Safety: as the caller says.
-            unsafe {
-                narrow_strip(rows, lines, left, &mut out[i * WIDE..], stride, width, add);
+/// Rows of `b` that are asked for before they are read: they lie too far apart for the processor to do so.
+const AHEAD: usize = 8;
+
+/// Lays some columns of `b` out in panels of sixteen, `panel` values from one to the next, the missing columns as
+/// zeros.
+fn lay_out(
+    b: View<'_>,
+    inner: Range<usize>,
+    columns: Range<usize>,
+    panels: &mut [f32],
+    panel: usize,
+) {
+    let [row, column] = b.strides;
+    let data = &b.data[inner.start * row + columns.start * column..];
+    if column == 1 {
+        for i in 0..inner.len() {
+            if let Some(later) = data.get((i + AHEAD) * row..) {
+                ask_for(&later[..columns.len().min(later.len())]);
+            }
+            let (full, rest) = data[i * row..][..columns.len()].as_chunks::<WIDE>();
+            let mut lines = panels.chunks_mut(panel).map(|panel| &mut panel[i * WIDE..][..WIDE]);
+            for (from, line) in full.iter().zip(lines.by_ref()) {
+                line.copy_from_slice(from);
+            }
+            for line in lines {
+                line[..rest.len()].copy_from_slice(rest);
+                line[rest.len()..].fill(0.0);
+            }
+        }
+        return;
+    }
+    for (p, panel) in panels.chunks_mut(panel).enumerate() {
+        let data = &data[p * WIDE * column..];
+        let width = (columns.len() - p * WIDE).min(WIDE);
+        let lines = &mut panel.as_chunks_mut::<WIDE>().0[..inner.len()];
+        let mut done = 0;
+        if row == 1 && width == WIDE {
+            let (eights, _) = lines.as_chunks_mut::<8>();
+            for (i, eight) in eights.iter_mut().enumerate() {
+                turn(&data[8 * i..], column, eight, 0);
+                turn(&data[8 * i + 8 * column..], column, eight, 8);
+            }
+            done = eights.len() * 8;
+        }
+        for (i, line) in lines.iter_mut().enumerate().skip(done) {
+            for (j, value) in line.iter_mut().enumerate() {
+                *value = if j < width { data[i * row + j * column] } else { 0.0 };
             }
         }
     }
@@ -261,8 +313,16 @@ mod tests {
     /// the rows of the result nothing is written, and threads leave no trace.
     #[test]
     fn products_agree_with_f64_however_matrices_lie() {
-        let sizes =
-            [[1, 1, 1], [7, 33, 40], [13, 385, 17], [97, 9, 130], [6, 800, 16], [200, 390, 800]];
+        let sizes = [
+            [1, 1, 1],
+            [7, 33, 40],
+            [13, 385, 17],
+            [97, 9, 130],
+            [6, 800, 16],
+            [250, 800, 130],
+            [200, 390, 800],
+            [LEFT_ROWS + 8, 9, 300],
+        ];
         for [m, k, n] in sizes {
             let (a, b) = (values(m * k, 7), values(k * n, 5));
             let stride = n + 3;

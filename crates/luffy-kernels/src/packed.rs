@@ -13,7 +13,7 @@ use burn::tensor::Tensor;
 #[cfg(feature = "flex")]
 use crate::host;
 #[cfg(feature = "flex")]
-use crate::tile::{Left, WIDE, narrow_strip};
+use crate::tile::{Left, Target, WIDE, narrow_strip};
 #[cfg(feature = "flex")]
 use rayon::prelude::*;
 
@@ -171,6 +171,7 @@ unsafe fn times_panels(
     add: bool,
 ) {
     let [rows, depth] = BLOCK;
+    let out = Target::new(out, n);
     for top in (0..m).step_by(rows) {
         let bottom = (top + rows).min(m);
         for (p, panel) in panels.chunks_exact(k * WIDE).enumerate() {
@@ -180,9 +181,10 @@ unsafe fn times_panels(
                 let lines = panel[start * WIDE..end * WIDE].as_chunks().0;
                 let add = add || start > 0;
                 let left = Left::Rows(&x[top * k + start..], k);
-                let out = &mut out[top * n + p * WIDE..];
-                // Safety: there are values if the caller says so, or a part was there before this.
-                unsafe { narrow_strip(bottom - top, lines, left, out, n, width, add) };
+                let out = out.at(top, p * WIDE);
+                // Safety: the result is not shared; there are values if the caller says so, or a part was there
+                // before this.
+                unsafe { narrow_strip(bottom - top, lines, left, out, width, add) };
             }
         }
     }

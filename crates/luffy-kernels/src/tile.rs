@@ -3,6 +3,7 @@
 //! The compiler turns plain loops into vector code, but where a dozen sums must stay in registers over a whole
 //! loop it puts them into memory: these few lines name the instructions themselves.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use crate::host::as_room;
@@ -41,12 +42,48 @@ impl Left<'_> {
     }
 }
 
+/// Room for a result whose rows begin `stride` values apart. Copies are of the same room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    start: *mut f32,
+    len: usize,
+    stride: usize,
+    lent: PhantomData<&'a mut [MaybeUninit<f32>]>,
+}
+
+#[allow(unsafe_code, reason = "threads make parts of one result")]
+// Safety: whoever writes vouches that nobody else touches the same values meanwhile.
+unsafe impl Send for Target<'_> {}
+#[allow(unsafe_code, reason = "threads make parts of one result")]
+// Safety: as above.
+unsafe impl Sync for Target<'_> {}
+
+impl<'a> Target<'a> {
+    pub(crate) const fn new(room: &'a mut [MaybeUninit<f32>], stride: usize) -> Self {
+        let (start, len) = (room.as_mut_ptr().cast(), room.len());
+        Self { start, len, stride, lent: PhantomData }
+    }
+
+    /// What lies behind this row and column.
+    ///
+    /// # Panics
+    /// If that is nothing.
+    pub(crate) fn at(self, row: usize, column: usize) -> Self {
+        let skipped = row * self.stride + column;
+        assert!(skipped < self.len, "a part of a result lies in it");
+        Self { start: self.start.wrapping_add(skipped), len: self.len - skipped, ..self }
+    }
+
+    fn check(self, rows: usize, width: usize) {
+        assert!((rows - 1) * self.stride + width <= self.len, "a strip lies in its result");
+    }
+}
+
 /// `out[r] = sum_i lines[i] * left[r][i]`, or `+=` where `add`, for all sixteen columns of a panel and `rows`
-/// rows; row `r` of the result begins at `out[r * stride]`. Each sum is one chain of fused additions in the order of
-/// `i`, however many rows there are.
+/// rows. Each sum is one chain of fused additions in the order of `i`, however many rows there are.
 ///
 /// # Safety
-/// With `add`, the values of the result are there.
+/// Nobody else touches these values of the result meanwhile; with `add`, they are there.
 ///
 /// # Panics
 /// If a row reaches out of its slice.
@@ -56,15 +93,14 @@ pub(crate) unsafe fn strip(
     rows: usize,
     lines: &[[f32; WIDE]],
     left: Left<'_>,
-    out: &mut [MaybeUninit<f32>],
-    stride: usize,
+    out: Target<'_>,
     add: bool,
 ) {
     let k = lines.len();
     if rows == 0 {
         return;
     }
-    assert!((rows - 1) * stride + WIDE <= out.len(), "a strip lies in its result");
+    out.check(rows, WIDE);
     assert!(
         k == 0 || left.place(rows - 1, k - 1, k) < left.data().len(),
         "rows of a strip lie in their slice"
@@ -72,8 +108,8 @@ pub(crate) unsafe fn strip(
     #[cfg(target_arch = "x86_64")]
     if crate::simd::has_avx2() {
         // Safety: the processor has these instructions, the rows and the result were checked, and the caller
-        // vouches for what is added to.
-        return unsafe { avx2::strip(rows, lines, left, out.as_mut_ptr().cast(), stride, add) };
+        // vouches for who touches the result and for what is added to.
+        return unsafe { avx2::strip(rows, lines, left, out.start, out.stride, add) };
     }
     for r in 0..rows {
         let mut sums = [0.0_f32; WIDE];
@@ -83,9 +119,22 @@ pub(crate) unsafe fn strip(
                 *sum = w.mul_add(x, *sum);
             }
         }
-        for (out, sum) in out[r * stride..].iter_mut().zip(sums) {
-            // Safety: the caller vouches for what is added to.
-            out.write(sum + if add { unsafe { out.assume_init() } } else { 0.0 });
+        // Safety: the result was checked; for the rest the caller vouches.
+        unsafe { put(&sums, out, r, add) };
+    }
+}
+
+/// `out[row] = values`, or `+=` where `add`.
+///
+/// # Safety
+/// The row lies in the result; nobody else touches it meanwhile; with `add`, its values are there.
+#[allow(unsafe_code, reason = "results are written before anybody reads them")]
+unsafe fn put(values: &[f32], out: Target<'_>, row: usize, add: bool) {
+    for (j, value) in values.iter().enumerate() {
+        // Safety: as the caller says.
+        unsafe {
+            let to = out.start.add(row * out.stride + j);
+            to.write(value + if add { to.read() } else { 0.0 });
         }
     }
 }
@@ -104,41 +153,51 @@ pub(crate) fn strip_into(
     add: bool,
 ) {
     #[allow(unsafe_code, reason = "numbers are written over numbers")]
-    // Safety: nothing but numbers is written, and what is added to is there.
+    // Safety: nothing but numbers is written, what is added to is there, and the result is not shared.
     unsafe {
-        strip(rows, lines, left, as_room(out), stride, add);
+        strip(rows, lines, left, Target::new(as_room(out), stride), add);
     }
 }
 
 /// [`strip`] for the first columns of a panel alone.
 ///
 /// # Safety
-/// With `add`, the values of the result are there.
+/// Nobody else touches these values of the result meanwhile; with `add`, they are there.
 ///
 /// # Panics
 /// If a row reaches out of its slice.
 #[allow(unsafe_code, reason = "results are written before anybody reads them")]
-#[allow(clippy::too_many_arguments, reason = "what a strip is made of, and where it goes")]
 pub(crate) unsafe fn narrow_strip(
     rows: usize,
     lines: &[[f32; WIDE]],
     left: Left<'_>,
-    out: &mut [MaybeUninit<f32>],
-    stride: usize,
+    out: Target<'_>,
     width: usize,
     add: bool,
 ) {
-    if width == WIDE {
+    if width == WIDE || rows == 0 {
         // Safety: as the caller says.
-        return unsafe { strip(rows, lines, left, out, stride, add) };
+        return unsafe { strip(rows, lines, left, out, add) };
     }
-    let mut room = vec![MaybeUninit::new(0.0); rows * WIDE];
-    // Safety: nothing is added to.
-    unsafe { strip(rows, lines, left, &mut room, WIDE, false) };
+    out.check(rows, width);
+    let mut room = vec![0.0; rows * WIDE];
+    strip_into(rows, lines, left, &mut room, WIDE, false);
     for (r, sums) in room.as_chunks::<WIDE>().0.iter().enumerate() {
-        for (out, sum) in out[r * stride..].iter_mut().zip(&sums[..width]) {
-            // Safety: the strip was written, and the caller vouches for what is added to.
-            out.write(unsafe { sum.assume_init() + if add { out.assume_init() } else { 0.0 } });
+        // Safety: the result was checked; for the rest the caller vouches.
+        unsafe { put(&sums[..width], out, r, add) };
+    }
+}
+
+/// Asks for values that are read soon, sixteen apart.
+#[inline]
+pub(crate) fn ask_for(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for value in values.iter().step_by(WIDE) {
+        #[allow(unsafe_code, reason = "a hint that reads nothing")]
+        // Safety: the address is that of a value.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
         }
     }
 }

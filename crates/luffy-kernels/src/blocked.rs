@@ -89,7 +89,7 @@ pub(crate) unsafe fn product(
         COLUMNS
     };
     let tasks = n.div_ceil(columns);
-    let go = |from: &Rows<'_>| {
+    let go = |from: &LeftRows<'_>| {
         let task = |i: usize| {
             let columns = i * columns..((i + 1) * columns).min(n);
             let part = Part { a: from, b, columns, depth };
@@ -104,7 +104,7 @@ pub(crate) unsafe fn product(
     };
     let [row, column] = a.strides;
     if column == 1 || (row == 1 && n < WORTH_PACKING) {
-        return go(&Rows { a, rows: 0..m, inner: 0..k, packed: None });
+        return go(&LeftRows { a, rows: 0..m, inner: 0..k, packed: None });
     }
     let rows = LEFT_ROWS.min(m).next_multiple_of(TALL);
     with_room(&LEFT, rows * depth, |room| {
@@ -114,21 +114,21 @@ pub(crate) unsafe fn product(
                 let rows = top..(top + rows).min(m);
                 let room = &mut room[..rows.len().next_multiple_of(TALL) * inner.len()];
                 lay_out_left(a, rows.clone(), inner.clone(), room, is_parallel);
-                go(&Rows { a, rows, inner: inner.clone(), packed: Some(room) });
+                go(&LeftRows { a, rows, inner: inner.clone(), packed: Some(room) });
             }
         }
     });
 }
 
 /// Some rows of `a` and some of the inner size, where they lie or laid out, six rows after six rows.
-struct Rows<'a> {
+struct LeftRows<'a> {
     a: View<'a>,
     rows: Range<usize>,
     inner: Range<usize>,
     packed: Option<&'a [f32]>,
 }
 
-impl Rows<'_> {
+impl LeftRows<'_> {
     /// A part of the inner size, which is all of it if they are laid out, from row `top` of these on, which begins
     /// a tile.
     fn part(&self, inner: &Range<usize>, top: usize) -> Left<'_> {
@@ -144,7 +144,7 @@ impl Rows<'_> {
 /// Tiles of `a` that one task lays out.
 const GROUP: usize = 16;
 
-/// Lays out rows of `a` as [`Rows`] says.
+/// Lays out rows of `a` as [`LeftRows`] says.
 fn lay_out_left(
     a: View<'_>,
     rows: Range<usize>,
@@ -182,7 +182,7 @@ fn lay_out_left(
 
 /// Some columns of the result.
 struct Part<'a> {
-    a: &'a Rows<'a>,
+    a: &'a LeftRows<'a>,
     b: View<'a>,
     columns: Range<usize>,
     /// Most of the inner size at a time.

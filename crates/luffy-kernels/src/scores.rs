@@ -4,6 +4,8 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, s};
 
 #[cfg(feature = "flex")]
 use crate::{host, simd};
+#[cfg(feature = "flex")]
+use rayon::prelude::*;
 
 /// What distributions say of given tokens, `[N]` each, in nats.
 #[derive(Debug, Clone)]
@@ -56,17 +58,15 @@ pub fn token_scores(logits: &Tensor<2>, targets: &Tensor<1, Int>) -> TokenScores
     #[cfg(feature = "flex")]
     if let Some(values) = host::values(logits) {
         let [n, v] = logits.dims();
-        let targets = targets.to_data();
-        let mut room = vec![0.0; v];
-        let mut columns = [(); 5].map(|()| Vec::with_capacity(n));
-        for (row, target) in values.chunks(v).zip(targets.iter::<i64>()) {
-            let scores = row_scores(row, target as usize, &mut room);
-            for (column, score) in columns.iter_mut().zip(scores) {
-                column.push(score);
-            }
-        }
-        let [logprobs, entropy, largest, inverse, mean] =
-            columns.map(|column| host::tensor(column, [n], &logits.device()));
+        let targets: Vec<i64> = targets.to_data().iter().collect();
+        let rows: Vec<[f32; 5]> = (values.par_chunks(v).zip(&targets))
+            .map_init(
+                || vec![0.0; v],
+                |room, (row, target)| row_scores(row, *target as usize, room),
+            )
+            .collect();
+        let [logprobs, entropy, largest, inverse, mean] = [0, 1, 2, 3, 4]
+            .map(|i| host::tensor(rows.iter().map(|row| row[i]).collect(), [n], &logits.device()));
         return TokenScores { logprobs, entropy, largest, inverse, mean };
     }
     let [n, _] = logits.dims();
@@ -131,12 +131,12 @@ pub fn token_scores_backward(
         let slope = |column: Option<&Tensor<1>>| column.map_or_else(|| vec![0.0; n], read);
         let (a, b) = (slope(logprobs), slope(entropy));
         let [max, inverse, mean] = [&scores.largest, &scores.inverse, &scores.mean].map(read);
-        let targets = targets.to_data();
+        let targets: Vec<i64> = targets.to_data().iter().collect();
         return host::change(logits, |values| {
-            for (i, (row, target)) in values.chunks_mut(v).zip(targets.iter::<i64>()).enumerate() {
+            values.par_chunks_mut(v).zip(&targets).enumerate().for_each(|(i, (row, target))| {
                 row_back(row, a[i], b[i], max[i], inverse[i], mean[i]);
-                row[target as usize] += a[i];
-            }
+                row[*target as usize] += a[i];
+            });
         });
     }
     let column = |all: &Tensor<1>| all.clone().reshape([n, 1]);

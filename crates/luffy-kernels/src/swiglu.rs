@@ -5,6 +5,12 @@ use burn::tensor::{Tensor, activation};
 use crate::compose::{leaf, of, pull};
 #[cfg(feature = "flex")]
 use crate::{host, simd};
+#[cfg(feature = "flex")]
+use rayon::prelude::*;
+
+/// Values that one task takes.
+#[cfg(feature = "flex")]
+const CHUNK: usize = 1 << 16;
 
 /// `gate sigmoid(gate) up`, element by element: `[N, d]` both, to the same.
 ///
@@ -14,7 +20,10 @@ pub fn swiglu(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
     if let (Some(gates), Some(ups)) = (host::values(gate), host::values(up)) {
         let mut out = vec![0.0; gates.len()];
-        products(&gates, &ups, &mut out);
+        let inputs = gates.par_chunks(CHUNK).zip(ups.par_chunks(CHUNK));
+        out.par_chunks_mut(CHUNK)
+            .zip(inputs)
+            .for_each(|(out, (gates, ups))| products(gates, ups, out));
         return host::tensor(out, gate.dims(), &gate.device());
     }
     composed(gate.clone(), up.clone())
@@ -35,7 +44,12 @@ pub fn swiglu_backward(gate: &Tensor<2>, up: &Tensor<2>, dy: &Tensor<2>) -> (Ten
         (host::values(gate), host::values(up), host::values(dy))
     {
         let (mut dgate, mut dup) = (vec![0.0; gates.len()], vec![0.0; gates.len()]);
-        products_back(&gates, &ups, &slopes, &mut dgate, &mut dup);
+        let inputs =
+            gates.par_chunks(CHUNK).zip(ups.par_chunks(CHUNK)).zip(slopes.par_chunks(CHUNK));
+        let slopes = dgate.par_chunks_mut(CHUNK).zip(dup.par_chunks_mut(CHUNK));
+        inputs.zip(slopes).for_each(|(((gates, ups), dy), (dgate, dup))| {
+            products_back(gates, ups, dy, dgate, dup);
+        });
         let (shape, device) = (gate.dims(), gate.device());
         return (host::tensor(dgate, shape, &device), host::tensor(dup, shape, &device));
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::HeadShape;
 use crate::gemm::{View, product};
 use crate::simd;
@@ -78,6 +80,11 @@ impl Part<'_> {
         })
     }
 
+    /// Rows of all its blocks.
+    fn n_rows(&self) -> usize {
+        self.segment.len() * self.heads.group()
+    }
+
     /// Gathers queries, outputs or their derivatives of a block, `[group * block, hd]`.
     fn gather_rows(&self, all: &[f32], block: &Range<usize>, out: &mut Vec<f32>) {
         let hd = self.heads.head_dim;
@@ -98,6 +105,46 @@ fn scale_of(heads: HeadShape) -> f32 {
     (heads.head_dim as f32).sqrt().recip()
 }
 
+/// Scratch and results of one part.
+#[derive(Default)]
+struct Room {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    queries: Vec<f32>,
+    /// Derivatives of the outputs.
+    slopes: Vec<f32>,
+    /// Scores of a block, and derivatives of its weights.
+    scores: Vec<f32>,
+    dscores: Vec<f32>,
+    /// Results, those of rows in the order of blocks: outputs or derivatives of queries, and sums.
+    rows: Vec<f32>,
+    sums: Vec<f32>,
+    dkeys: Vec<f32>,
+    dvalues: Vec<f32>,
+}
+
+/// Makes parts, as many at a time as there are threads, and hands out the results in order.
+fn in_order<'a>(
+    heads: HeadShape,
+    packing: &'a Packing,
+    make: impl Fn(&Part<'a>, &mut Room) + Sync,
+    mut done: impl FnMut(&Part<'a>, &Room),
+) {
+    let parts: Vec<Part<'_>> = parts(heads, packing).collect();
+    let mut rooms: Vec<Room> = Vec::new();
+    rooms.resize_with(rayon::current_num_threads().min(parts.len()), Room::default);
+    for parts in parts.chunks(rooms.len().max(1)) {
+        if let ([part], [room, ..]) = (parts, &mut rooms[..]) {
+            make(part, room);
+        } else {
+            parts.par_iter().zip(&mut rooms).for_each(|(part, room)| make(part, room));
+        }
+        for (part, room) in parts.iter().zip(&rooms) {
+            done(part, room);
+        }
+    }
+}
+
 /// Output; and of each row of weights the largest score and the inverse of the sum, which make the same weights
 /// again, to the bit: `[N, n_heads, 2]`.
 pub(super) fn forward(
@@ -111,31 +158,37 @@ pub(super) fn forward(
     let scale = scale_of(heads);
     let mut out = vec![0.0; q.len()];
     let mut sums = vec![0.0; packing.n_tokens() * heads.n_heads * 2];
-    let (mut keys, mut values, mut queries) = (vec![], vec![], vec![]);
-    let (mut scores, mut mixed) = (vec![], vec![]);
-    for part in parts(heads, packing) {
-        part.gather_keys(k, &mut keys);
-        part.gather_keys(v, &mut values);
-        let before = part.segment.prefix_len();
+    let make = |part: &Part<'_>, room: &mut Room| {
+        let Room { keys, values, queries, scores, rows, sums, .. } = room;
+        part.gather_keys(k, keys);
+        part.gather_keys(v, values);
+        rows.resize(part.n_rows() * hd, 0.0);
+        sums.clear();
+        let (before, mut done) = (part.segment.prefix_len(), 0);
         for block in part.blocks() {
-            part.gather_rows(q, &block, &mut queries);
+            part.gather_rows(q, &block, queries);
             let (m, n) = (queries.len() / hd, before + block.end);
             debug_assert!(n <= part.n_keys());
             scores.resize(m * n, 0.0);
-            mixed.resize(m * hd, 0.0);
             let keys = View::new(&keys[..n * hd], n, hd);
-            product(&mut scores, n, false, View::new(&queries, m, hd), keys.transposed());
-            for ((query, at), row) in part.rows(&block).zip(scores.chunks_mut(n)) {
-                let of_row = softmax_row(row, before + query + 1, scale);
-                sums[2 * at..2 * at + 2].copy_from_slice(&of_row);
+            product(scores, n, false, View::new(queries, m, hd), keys.transposed());
+            for ((query, _), row) in part.rows(&block).zip(scores.chunks_mut(n)) {
+                sums.extend(softmax_row(row, before + query + 1, scale));
             }
             let values = View::new(&values[..n * hd], n, hd);
-            product(&mut mixed, hd, false, View::new(&scores, m, n), values);
-            for ((_, at), row) in part.rows(&block).zip(mixed.chunks(hd)) {
-                out[at * hd..(at + 1) * hd].copy_from_slice(row);
-            }
+            let mixed = &mut rows[done..done + m * hd];
+            product(mixed, hd, false, View::new(scores, m, n), values);
+            done += m * hd;
         }
-    }
+    };
+    in_order(heads, packing, make, |part, room| {
+        let rows = part.blocks().flat_map(|block| part.rows(&block).collect::<Vec<_>>());
+        let made = room.rows.chunks(hd).zip(room.sums.as_chunks::<2>().0);
+        for ((_, at), (row, of_row)) in rows.zip(made) {
+            out[at * hd..(at + 1) * hd].copy_from_slice(row);
+            sums[2 * at..2 * at + 2].copy_from_slice(of_row);
+        }
+    });
     (out, sums)
 }
 
@@ -146,45 +199,48 @@ pub(super) fn backward(known: &Known<'_>, heads: HeadShape, packing: &Packing) -
     let scale = scale_of(heads);
     let mut dq = vec![0.0; q.len()];
     let (mut dk, mut dv) = (vec![0.0; k.len()], vec![0.0; v.len()]);
-    let (mut keys, mut values, mut queries, mut slopes) = (vec![], vec![], vec![], vec![]);
-    let (mut dkeys, mut dvalues, mut dqueries) = (vec![], vec![], vec![]);
-    let (mut weights, mut dscores) = (vec![], vec![]);
-    for part in parts(heads, packing) {
-        part.gather_keys(k, &mut keys);
-        part.gather_keys(v, &mut values);
-        for sums in [&mut dkeys, &mut dvalues] {
+    let make = |part: &Part<'_>, room: &mut Room| {
+        let Room { keys, values, queries, slopes, scores, dscores, rows, dkeys, dvalues, .. } =
+            room;
+        part.gather_keys(k, keys);
+        part.gather_keys(v, values);
+        for sums in [&mut *dkeys, &mut *dvalues] {
             sums.clear();
             sums.resize(keys.len(), 0.0);
         }
-        let before = part.segment.prefix_len();
+        rows.resize(part.n_rows() * hd, 0.0);
+        let (before, mut done) = (part.segment.prefix_len(), 0);
         for block in part.blocks() {
-            part.gather_rows(q, &block, &mut queries);
-            part.gather_rows(d_out, &block, &mut slopes);
+            part.gather_rows(q, &block, queries);
+            part.gather_rows(d_out, &block, slopes);
             let (m, n) = (queries.len() / hd, before + block.end);
-            weights.resize(m * n, 0.0);
+            scores.resize(m * n, 0.0);
             dscores.resize(m * n, 0.0);
-            dqueries.resize(m * hd, 0.0);
             let (keys, values) =
                 (View::new(&keys[..n * hd], n, hd), View::new(&values[..n * hd], n, hd));
-            let (queries, slopes) = (View::new(&queries, m, hd), View::new(&slopes, m, hd));
-            product(&mut weights, n, false, queries, keys.transposed());
-            product(&mut dscores, n, false, slopes, values.transposed());
-            let rows = weights.chunks_mut(n).zip(dscores.chunks_mut(n));
-            for ((query, at), (weights, dscores)) in part.rows(&block).zip(rows) {
+            let (queries, slopes) = (View::new(queries, m, hd), View::new(slopes, m, hd));
+            product(scores, n, false, queries, keys.transposed());
+            product(dscores, n, false, slopes, values.transposed());
+            let both = scores.chunks_mut(n).zip(dscores.chunks_mut(n));
+            for ((query, at), (weights, dscores)) in part.rows(&block).zip(both) {
                 let sums = [sums[2 * at], sums[2 * at + 1]];
                 softmax_row_back(weights, dscores, before + query + 1, scale, sums);
             }
-            let (weights, dscores) = (View::new(&weights, m, n), View::new(&dscores, m, n));
+            let (weights, dscores) = (View::new(scores, m, n), View::new(dscores, m, n));
             product(&mut dvalues[..n * hd], hd, true, weights.transposed(), slopes);
             product(&mut dkeys[..n * hd], hd, true, dscores.transposed(), queries);
-            product(&mut dqueries, hd, false, dscores, keys);
-            for ((_, at), row) in part.rows(&block).zip(dqueries.chunks(hd)) {
-                dq[at * hd..(at + 1) * hd].copy_from_slice(row);
-            }
+            product(&mut rows[done..done + m * hd], hd, false, dscores, keys);
+            done += m * hd;
         }
-        part.scatter_keys(&dkeys, &mut dk);
-        part.scatter_keys(&dvalues, &mut dv);
-    }
+    };
+    in_order(heads, packing, make, |part, room| {
+        let rows = part.blocks().flat_map(|block| part.rows(&block).collect::<Vec<_>>());
+        for ((_, at), row) in rows.zip(room.rows.chunks(hd)) {
+            dq[at * hd..(at + 1) * hd].copy_from_slice(row);
+        }
+        part.scatter_keys(&room.dkeys, &mut dk);
+        part.scatter_keys(&room.dvalues, &mut dv);
+    });
     [dq, dk, dv]
 }
 

@@ -3,7 +3,7 @@
 //! The library packs both sides for every product and counts every round of its inner loop; with the inner
 //! sizes of small models (32 in a head, 256 in a layer) that is a quarter of its time on a processor without
 //! AVX-512. Here rows of `a` are read where they lie. Threads share out columns of `b`, not rows of `a`: a panel is
-//! laid out by who reads it, once, and no thread waits for another before the product is done.
+//! laid out by who reads it; threads wait for each other only where rows of `a` are laid out before.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;

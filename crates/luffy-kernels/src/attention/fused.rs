@@ -71,16 +71,20 @@ impl Part<'_> {
 
     /// For each row of a block its query (place in the segment) and packed head index `token * n_heads + head`;
     /// heads of the group one after the other, queries within.
-    fn rows(&self, block: &Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    fn rows(&self, block: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
         let (heads, kv_head, first) = (self.heads, self.kv_head, self.segment.tokens.start);
-        let block = block.clone();
         (0..heads.group()).flat_map(move |g| {
             let head = kv_head * heads.group() + g;
             block.clone().map(move |query| (query, (first + query) * heads.n_heads + head))
         })
     }
 
-    /// Rows of all its blocks.
+    /// The packed head indices of the rows of all its blocks.
+    fn all_rows(&self) -> impl Iterator<Item = usize> {
+        self.blocks().flat_map(|block| self.rows(block)).map(|(_, at)| at)
+    }
+
+    /// How many those are.
     fn n_rows(&self) -> usize {
         self.segment.len() * self.heads.group()
     }
@@ -89,7 +93,7 @@ impl Part<'_> {
     fn gather_rows(&self, all: &[f32], block: &Range<usize>, out: &mut Vec<f32>) {
         let hd = self.heads.head_dim;
         out.clear();
-        for (_, at) in self.rows(block) {
+        for (_, at) in self.rows(block.clone()) {
             out.extend_from_slice(&all[at * hd..(at + 1) * hd]);
         }
     }
@@ -172,7 +176,7 @@ pub(super) fn forward(
             scores.resize(m * n, 0.0);
             let keys = View::new(&keys[..n * hd], n, hd);
             product(scores, n, false, View::new(queries, m, hd), keys.transposed());
-            for ((query, _), row) in part.rows(&block).zip(scores.chunks_mut(n)) {
+            for ((query, _), row) in part.rows(block.clone()).zip(scores.chunks_mut(n)) {
                 sums.extend(softmax_row(row, before + query + 1, scale));
             }
             let values = View::new(&values[..n * hd], n, hd);
@@ -182,9 +186,8 @@ pub(super) fn forward(
         }
     };
     in_order(heads, packing, make, |part, room| {
-        let rows = part.blocks().flat_map(|block| part.rows(&block).collect::<Vec<_>>());
         let made = room.rows.chunks(hd).zip(room.sums.as_chunks::<2>().0);
-        for ((_, at), (row, of_row)) in rows.zip(made) {
+        for (at, (row, of_row)) in part.all_rows().zip(made) {
             out[at * hd..(at + 1) * hd].copy_from_slice(row);
             sums[2 * at..2 * at + 2].copy_from_slice(of_row);
         }
@@ -222,7 +225,7 @@ pub(super) fn backward(known: &Known<'_>, heads: HeadShape, packing: &Packing) -
             product(scores, n, false, queries, keys.transposed());
             product(dscores, n, false, slopes, values.transposed());
             let both = scores.chunks_mut(n).zip(dscores.chunks_mut(n));
-            for ((query, at), (weights, dscores)) in part.rows(&block).zip(both) {
+            for ((query, at), (weights, dscores)) in part.rows(block.clone()).zip(both) {
                 let sums = [sums[2 * at], sums[2 * at + 1]];
                 softmax_row_back(weights, dscores, before + query + 1, scale, sums);
             }
@@ -234,8 +237,7 @@ pub(super) fn backward(known: &Known<'_>, heads: HeadShape, packing: &Packing) -
         }
     };
     in_order(heads, packing, make, |part, room| {
-        let rows = part.blocks().flat_map(|block| part.rows(&block).collect::<Vec<_>>());
-        for ((_, at), row) in rows.zip(room.rows.chunks(hd)) {
+        for (at, row) in part.all_rows().zip(room.rows.chunks(hd)) {
             dq[at * hd..(at + 1) * hd].copy_from_slice(row);
         }
         part.scatter_keys(&room.dkeys, &mut dk);

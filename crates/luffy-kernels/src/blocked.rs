@@ -2,17 +2,22 @@
 //!
 //! The library packs both sides for every product and counts every round of its inner loop; with the inner
 //! sizes of small models (32 in a head, 256 in a layer) that is a quarter of its time on a processor without
-//! AVX-512. Here rows of `a` are read where they lie. Threads share out columns of `b`, not rows of `a`: a panel is
-//! laid out by who reads it; threads wait for each other only where rows of `a` are laid out before.
+//! AVX-512. Threads share out columns of `b`, not rows of `a`: a panel is laid out by who reads it. Rows of `a` are
+//! laid out by all before, where that pays, or read where they lie.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use crate::gemm::{View, takes_threads};
-use crate::tile::{Left, TALL, Target, WIDE, ask_for, narrow_strip, turn};
+use crate::tile::{TALL, Target, WIDE, ask_for, narrow_strip, turn};
+
+mod left;
+
+use left::LeftRows;
 
 /// Most of the inner size that a tile adds up before its sums go to the result.
 const DEPTH: usize = 384;
@@ -21,16 +26,21 @@ const DEPTH: usize = 384;
 const COLUMNS: usize = 128;
 const ROWS: usize = 240;
 
-/// Rows of `a` that are laid out at a time: columns of `b` are laid out anew for each.
+/// Fewest columns of a task, where threads share.
+const FEWEST: usize = 32;
+
+/// Most values of `a` that are laid out at a time, and most rows of it: columns of `b` are laid out anew for each.
+const LEFT: usize = 1 << 21;
 const LEFT_ROWS: usize = 3072;
 
-/// Columns from which on it pays to lay out rows of `a` that lie across.
-const WORTH_PACKING: usize = 128;
+/// Columns from which on it pays to lay out rows of `a` that lie across, and those that lie one after the other.
+const WORTH_TURNING: usize = 128;
+const WORTH_PACKING: usize = 768;
 
 thread_local! {
     /// Room for a part of `b`, and for some rows of `a`.
     static PANELS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-    static LEFT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static PACKED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Gives `f` the room of this thread. A thread that waits for others may be given another product to make:
@@ -62,7 +72,7 @@ pub(crate) fn is_faster() -> bool {
 /// columns there are nor on the number of threads.
 ///
 /// Columns of the result are shared out: who makes some of them lays out those of `b`, a part of the inner size at a
-/// time, and goes over all rows while they are in its cache.
+/// time, and goes over all rows while they are in its cache. Threads take the next columns when they are done.
 ///
 /// # Safety
 /// With `add`, the values of the result are there.
@@ -81,103 +91,68 @@ pub(crate) unsafe fn product(
     let out = Target::new(&mut out[..(m - 1) * stride + n], stride);
     let depth = k.div_ceil(k.div_ceil(DEPTH));
     let is_parallel = takes_threads(m, n, k);
-    let columns = if is_parallel {
-        // Some parts for each thread, of whole panels.
-        let parts = 4 * rayon::current_num_threads();
-        n.div_ceil(parts).next_multiple_of(WIDE).min(COLUMNS)
-    } else {
-        COLUMNS
-    };
-    let tasks = n.div_ceil(columns);
-    let go = |from: &LeftRows<'_>| {
-        let task = |i: usize| {
-            let columns = i * columns..((i + 1) * columns).min(n);
-            let part = Part { a: from, b, columns, depth };
-            // Safety: no other task has these columns, and the caller vouches for what is added to.
-            unsafe { part.make(out, add) };
+    let n_threads = if is_parallel { rayon::current_num_threads() } else { 1 };
+    let tasks = shares(n, n_threads);
+    let go = |a: &LeftRows<'_>| {
+        let next = AtomicUsize::new(0);
+        let work = |_| {
+            while let Some(columns) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let part = Part { a, b, columns: columns.clone() };
+                // Safety: no other task has these columns, and the caller vouches for what is added to.
+                unsafe { part.make(out, add) };
+            }
         };
         if is_parallel {
-            (0..tasks).into_par_iter().for_each(task);
+            (0..n_threads).into_par_iter().with_max_len(1).for_each(work);
         } else {
-            (0..tasks).for_each(task);
+            work(0);
         }
     };
-    let [row, column] = a.strides;
-    if column == 1 || (row == 1 && n < WORTH_PACKING) {
-        return go(&LeftRows { a, rows: 0..m, inner: 0..k, packed: None });
+    let worth = match a.strides {
+        [_, 1] => WORTH_PACKING,
+        [1, _] => WORTH_TURNING,
+        _ => 0,
+    };
+    if n < worth {
+        return go(&LeftRows { a, rows: 0..m, inner: 0..k, depth, packed: None });
     }
     let rows = LEFT_ROWS.min(m).next_multiple_of(TALL);
-    with_room(&LEFT, rows * depth, |room| {
-        for start in (0..k).step_by(depth) {
-            let inner = start..(start + depth).min(k);
+    // Whole parts of the inner size.
+    let span = ((LEFT / rows / depth).max(1) * depth).min(k);
+    with_room(&PACKED, rows * span, |room| {
+        for start in (0..k).step_by(span) {
             for top in (0..m).step_by(rows) {
-                let rows = top..(top + rows).min(m);
-                let room = &mut room[..rows.len().next_multiple_of(TALL) * inner.len()];
-                lay_out_left(a, rows.clone(), inner.clone(), room, is_parallel);
-                go(&LeftRows { a, rows, inner: inner.clone(), packed: Some(room) });
+                let mut left = LeftRows {
+                    a,
+                    rows: top..(top + rows).min(m),
+                    inner: start..(start + span).min(k),
+                    depth,
+                    packed: None,
+                };
+                let room = &mut room[..left.rows.len().next_multiple_of(TALL) * left.inner.len()];
+                left.lay_out(room, is_parallel);
+                left.packed = Some(room);
+                go(&left);
             }
         }
     });
 }
 
-/// Some rows of `a` and some of the inner size, where they lie or laid out, six rows after six rows.
-struct LeftRows<'a> {
-    a: View<'a>,
-    rows: Range<usize>,
-    inner: Range<usize>,
-    packed: Option<&'a [f32]>,
-}
-
-impl LeftRows<'_> {
-    /// A part of the inner size, which is all of it if they are laid out, from row `top` of these on, which begins
-    /// a tile.
-    fn part(&self, inner: &Range<usize>, top: usize) -> Left<'_> {
-        if let Some(packed) = self.packed {
-            return Left::Packed(&packed[top * inner.len()..]);
-        }
-        let [row, column] = self.a.strides;
-        let data = &self.a.data[(self.rows.start + top) * row + inner.start * column..];
-        if column == 1 { Left::Rows(data, row) } else { Left::Columns(data, column) }
+/// Cuts columns into tasks of whole panels, fewer in each the fewer are left: threads, which are rarely of one
+/// speed, come to their ends together.
+fn shares(n: usize, n_threads: usize) -> Vec<Range<usize>> {
+    let mut shares = Vec::new();
+    let mut start = 0;
+    while start < n {
+        let len = if n_threads == 1 {
+            COLUMNS
+        } else {
+            ((n - start) / (2 * n_threads)).next_multiple_of(WIDE).clamp(FEWEST, COLUMNS)
+        };
+        shares.push(start..(start + len).min(n));
+        start += len;
     }
-}
-
-/// Tiles of `a` that one task lays out.
-const GROUP: usize = 16;
-
-/// Lays out rows of `a` as [`LeftRows`] says.
-fn lay_out_left(
-    a: View<'_>,
-    rows: Range<usize>,
-    inner: Range<usize>,
-    room: &mut [f32],
-    is_parallel: bool,
-) {
-    let [row, column] = a.strides;
-    let k = inner.len();
-    let lay = |(i, room): (usize, &mut [f32])| {
-        let top = rows.start + i * GROUP * TALL;
-        let data = &a.data[top * row + inner.start * column..];
-        for i in 0..k {
-            let from = &data[i * column..];
-            for (tile, room) in room.chunks_mut(TALL * k).enumerate() {
-                let to = &mut room[i * TALL..(i + 1) * TALL];
-                let first = tile * TALL;
-                let here = (rows.end - top - first).min(TALL);
-                if row == 1 && here == TALL {
-                    to.copy_from_slice(&from[first..first + TALL]);
-                } else {
-                    for (r, value) in to[..here].iter_mut().enumerate() {
-                        *value = from[(first + r) * row];
-                    }
-                }
-            }
-        }
-    };
-    if is_parallel {
-        room.par_chunks_mut(GROUP * TALL * k).enumerate().for_each(lay);
-    } else {
-        room.chunks_mut(GROUP * TALL * k).enumerate().for_each(lay);
-    }
+    shares
 }
 
 /// Some columns of the result.
@@ -185,8 +160,6 @@ struct Part<'a> {
     a: &'a LeftRows<'a>,
     b: View<'a>,
     columns: Range<usize>,
-    /// Most of the inner size at a time.
-    depth: usize,
 }
 
 impl Part<'_> {
@@ -194,12 +167,13 @@ impl Part<'_> {
     /// Nobody else touches these columns of the result meanwhile; with `add`, their values are there.
     #[allow(unsafe_code, reason = "results are written before anybody reads them")]
     unsafe fn make(&self, out: Target<'_>, add: bool) {
-        let Self { a, b, columns, depth } = self;
+        let Self { a, b, columns } = self;
+        let depth = a.depth;
         let out = out.at(a.rows.start, columns.start);
         // Panels begin in different sets of the cache.
         let panel = (depth + 1) * WIDE;
         with_room(&PANELS, columns.len().div_ceil(WIDE) * panel, |panels| {
-            for start in a.inner.clone().step_by(*depth) {
+            for start in a.inner.clone().step_by(depth) {
                 let inner = start..(start + depth).min(a.inner.end);
                 lay_out(*b, inner.clone(), columns.clone(), panels, panel);
                 let add = add || start > 0;
@@ -322,6 +296,7 @@ mod tests {
             [250, 800, 130],
             [200, 390, 800],
             [LEFT_ROWS + 8, 9, 300],
+            [700, 3200, 8],
         ];
         for [m, k, n] in sizes {
             let (a, b) = (values(m * k, 7), values(k * n, 5));

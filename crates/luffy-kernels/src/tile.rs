@@ -1,12 +1,15 @@
 //! Strips of products: rows times a panel of sixteen columns, in tiles of six rows that stay in registers.
 //!
 //! The compiler turns plain loops into vector code, but where a dozen sums must stay in registers over a whole
-//! loop it puts them into memory: these few lines name the instructions themselves.
+//! loop it puts them into memory: `avx2.rs` names the instructions themselves.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use crate::host::as_room;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 
 /// Numbers that lie side by side in the layouts of this crate.
 pub(crate) const WIDE: usize = 16;
@@ -225,213 +228,6 @@ pub(crate) fn turn(from: &[f32], stride: usize, to: &mut [[f32; WIDE]; 8], at: u
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[allow(
-    unsafe_code,
-    reason = "loads and stores take pointers, and a check of each takes as long as the sums"
-)]
-mod avx2 {
-    use std::arch::x86_64::{
-        __m256, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps,
-        _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
-    };
-
-    use super::{Left, TALL, WIDE};
-
-    /// `held[r] += line * x(r)` for the sixteen numbers at `line` and the one at each `x(r)`.
-    macro_rules! add_line {
-        ($held:ident, $line:expr, $r:ident => $x:expr) => {
-            let line = $line;
-            let w = [_mm256_loadu_ps(line), _mm256_loadu_ps(line.add(8))];
-            for $r in 0..R {
-                let x = _mm256_broadcast_ss(&*$x);
-                $held[$r][0] = _mm256_fmadd_ps(w[0], x, $held[$r][0]);
-                $held[$r][1] = _mm256_fmadd_ps(w[1], x, $held[$r][1]);
-            }
-        };
-    }
-
-    /// Rows in tiles.
-    ///
-    /// # Safety
-    /// `rows` rows of `lines.len()` values lie in `left`; there is room for `rows` rows of sixteen at `out`,
-    /// `stride` apart, and with `add` there are values.
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn strip(
-        rows: usize,
-        lines: &[[f32; WIDE]],
-        left: Left<'_>,
-        out: *mut f32,
-        stride: usize,
-        add: bool,
-    ) {
-        let from = left.data().as_ptr();
-        // Row to row of the left matrix, and from one value of a row to the next.
-        let (row, step) = match left {
-            Left::Rows(_, row) => (row, 1),
-            Left::Columns(_, step) => (1, step),
-            Left::Packed(_) => (lines.len(), TALL),
-        };
-        let mut top = 0;
-        // Safety: the tiles are parts of what the caller vouches for.
-        unsafe {
-            while top < rows {
-                let (from, out) = (from.wrapping_add(top * row), out.add(top * stride));
-                let height = match (left, rows - top) {
-                    // Two tiles of about one height: one of two rows would wait for its own sums.
-                    (Left::Rows(..) | Left::Columns(..), rest @ 7..=10) => rest.div_ceil(2),
-                    (_, rest) => rest.min(TALL),
-                };
-                top += match (step == 1, height) {
-                    (true, TALL..) => by_rows::<TALL>(lines, from, row, out, stride, add),
-                    (true, 5) => by_rows::<5>(lines, from, row, out, stride, add),
-                    (true, 4) => by_rows::<4>(lines, from, row, out, stride, add),
-                    (true, 3) => by_rows::<3>(lines, from, row, out, stride, add),
-                    (true, 2) => by_rows::<2>(lines, from, row, out, stride, add),
-                    (true, _) => by_rows::<1>(lines, from, row, out, stride, add),
-                    (false, TALL..) => by_columns::<TALL>(lines, from, step, out, stride, add),
-                    (false, 5) => by_columns::<5>(lines, from, step, out, stride, add),
-                    (false, 4) => by_columns::<4>(lines, from, step, out, stride, add),
-                    (false, 3) => by_columns::<3>(lines, from, step, out, stride, add),
-                    (false, 2) => by_columns::<2>(lines, from, step, out, stride, add),
-                    (false, _) => by_columns::<1>(lines, from, step, out, stride, add),
-                };
-            }
-        }
-    }
-
-    /// What a tile does before and after its sums. Sums that go from one function to another go through
-    /// memory: so it is a macro.
-    macro_rules! tile {
-        ($held:ident, $out:ident, $stride:ident, $add:ident, $sum:block) => {
-            for r in 0..R {
-                _mm_prefetch::<_MM_HINT_T0>($out.add(r * $stride).cast());
-            }
-            let mut $held = [[_mm256_setzero_ps(); 2]; R];
-            $sum
-            for (r, mut held) in $held.into_iter().enumerate() {
-                let out = $out.add(r * $stride);
-                if $add {
-                    held[0] = _mm256_add_ps(_mm256_loadu_ps(out), held[0]);
-                    held[1] = _mm256_add_ps(_mm256_loadu_ps(out.add(8)), held[1]);
-                }
-                _mm256_storeu_ps(out, held[0]);
-                _mm256_storeu_ps(out.add(8), held[1]);
-            }
-        };
-    }
-
-    /// A tile of rows that lie one after the other; gives `R`. Four lines a round: where another thread
-    /// shares the core, instructions that count rounds take the place of additions (62 against 87 GFLOP/s on a
-    /// Zen 3 core).
-    ///
-    /// # Safety
-    /// `R` rows of `lines.len()` values begin `row` apart; the result is as [`strip`] says.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn by_rows<const R: usize>(
-        lines: &[[f32; WIDE]],
-        from: *const f32,
-        row: usize,
-        out: *mut f32,
-        stride: usize,
-        add: bool,
-    ) -> usize {
-        let mut line = lines.as_ptr().cast::<f32>();
-        let rounds = lines.len() / 4;
-        // Safety: every round moves on by four lines and as many values of each row.
-        unsafe {
-            tile!(held, out, stride, add, {
-                let rows: [*const f32; R] = std::array::from_fn(|r| from.add(r * row));
-                for i in 0..rounds {
-                    add_line!(held, line, r => rows[r].add(4 * i));
-                    add_line!(held, line.add(WIDE), r => rows[r].add(4 * i + 1));
-                    add_line!(held, line.add(2 * WIDE), r => rows[r].add(4 * i + 2));
-                    add_line!(held, line.add(3 * WIDE), r => rows[r].add(4 * i + 3));
-                    line = line.add(4 * WIDE);
-                }
-                for i in 4 * rounds..lines.len() {
-                    add_line!(held, line, r => rows[r].add(i));
-                    line = line.add(WIDE);
-                }
-            });
-        }
-        R
-    }
-
-    /// A tile of rows whose values `i` lie side by side; gives `R`.
-    ///
-    /// # Safety
-    /// `lines.len()` groups of `R` values begin `step` apart; the result is as [`strip`] says.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn by_columns<const R: usize>(
-        lines: &[[f32; WIDE]],
-        from: *const f32,
-        step: usize,
-        out: *mut f32,
-        stride: usize,
-        add: bool,
-    ) -> usize {
-        let mut line = lines.as_ptr().cast::<f32>();
-        let (mut x, rounds) = (from, lines.len() / 4);
-        // Safety: every round moves on by four lines and as many groups.
-        unsafe {
-            tile!(held, out, stride, add, {
-                for _ in 0..rounds {
-                    add_line!(held, line, r => x.add(r));
-                    add_line!(held, line.add(WIDE), r => x.add(step + r));
-                    add_line!(held, line.add(2 * WIDE), r => x.add(2 * step + r));
-                    add_line!(held, line.add(3 * WIDE), r => x.add(3 * step + r));
-                    line = line.add(4 * WIDE);
-                    x = x.wrapping_add(4 * step);
-                }
-                for _ in 4 * rounds..lines.len() {
-                    add_line!(held, line, r => x.add(r));
-                    line = line.add(WIDE);
-                    x = x.wrapping_add(step);
-                }
-            });
-        }
-        R
-    }
-
-    /// # Safety
-    /// Eight rows of eight lie in `from`, `stride` apart, and `at` is at most eight.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    pub(super) unsafe fn turn(from: &[f32], stride: usize, to: &mut [[f32; WIDE]; 8], at: usize) {
-        // Safety: the caller vouches for the rows.
-        let row: [__m256; 8] =
-            std::array::from_fn(|r| unsafe { _mm256_loadu_ps(from.as_ptr().add(r * stride)) });
-        // Pairs of rows, then fours, then halves.
-        let two = |r: usize| {
-            [_mm256_unpacklo_ps(row[r], row[r + 1]), _mm256_unpackhi_ps(row[r], row[r + 1])]
-        };
-        let four = |a: [__m256; 2], b: [__m256; 2]| {
-            [
-                _mm256_shuffle_ps::<0x44>(a[0], b[0]),
-                _mm256_shuffle_ps::<0xee>(a[0], b[0]),
-                _mm256_shuffle_ps::<0x44>(a[1], b[1]),
-                _mm256_shuffle_ps::<0xee>(a[1], b[1]),
-            ]
-        };
-        let (low, high) = (four(two(0), two(2)), four(two(4), two(6)));
-        for c in 0..4 {
-            let (first, second) = (
-                _mm256_permute2f128_ps::<0x20>(low[c], high[c]),
-                _mm256_permute2f128_ps::<0x31>(low[c], high[c]),
-            );
-            // Safety: `at` leaves room for eight.
-            unsafe {
-                _mm256_storeu_ps(to[c].as_mut_ptr().add(at), first);
-                _mm256_storeu_ps(to[c + 4].as_mut_ptr().add(at), second);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -450,7 +246,8 @@ mod tests {
         sums
     }
 
-    /// Against sums in `f64`, in tiles of all heights; 37 lines are nine rounds and one more.
+    /// Against sums in `f64`, in tiles of all heights; 37 lines are nine rounds of four and
+    /// one more, and four of eight and five more.
     #[test]
     fn strips_add_up() {
         for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 20] {

@@ -92,12 +92,11 @@ pub(crate) unsafe fn product(
     let depth = k.div_ceil(k.div_ceil(DEPTH));
     let is_parallel = takes_threads(m, n, k);
     let n_threads = if is_parallel { rayon::current_num_threads() } else { 1 };
-    let tasks = shares(n, n_threads);
     let go = |a: &LeftRows<'_>| {
         let next = AtomicUsize::new(0);
         let work = |_| {
-            while let Some(columns) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let part = Part { a, b, columns: columns.clone() };
+            while let Some(columns) = take_share(&next, n, n_threads) {
+                let part = Part { a, b, columns };
                 // Safety: no other task has these columns, and the caller vouches for what is added to.
                 unsafe { part.make(out, add) };
             }
@@ -138,21 +137,20 @@ pub(crate) unsafe fn product(
     });
 }
 
-/// Cuts columns into tasks of whole panels, fewer in each the fewer are left: threads, which are rarely of one
+/// The next columns of `n` from `next` on, in whole panels, fewer the fewer are left: threads, which are rarely of one
 /// speed, come to their ends together.
-fn shares(n: usize, n_threads: usize) -> Vec<Range<usize>> {
-    let mut shares = Vec::new();
-    let mut start = 0;
-    while start < n {
+fn take_share(next: &AtomicUsize, n: usize, n_threads: usize) -> Option<Range<usize>> {
+    let end = |start: usize| {
         let len = if n_threads == 1 {
             COLUMNS
         } else {
             ((n - start) / (2 * n_threads)).next_multiple_of(WIDE).clamp(FEWEST, COLUMNS)
         };
-        shares.push(start..(start + len).min(n));
-        start += len;
-    }
-    shares
+        (start + len).min(n)
+    };
+    let step = |start| (start < n).then(|| end(start));
+    let start = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
+    Some(start..end(start))
 }
 
 /// Some columns of the result.

@@ -2,8 +2,9 @@
 //!
 //! The library packs both sides for every product and counts every round of its inner loop; with the inner
 //! sizes of small models (32 in a head, 256 in a layer) that is a quarter of its time on a processor without
-//! AVX-512. Threads share out columns of `b`, not rows of `a`: a panel is laid out by who reads it. Rows of `a` are
-//! laid out by all before, where that pays, or read where they lie.
+//! AVX-512. Threads share out columns of `b`, not rows of `a`: a panel is laid out by who reads it, and while it is
+//! multiplied the one that will lie in its place is asked for. Rows of `a` are laid out by all before, where that
+//! pays, or read where they lie.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::gemm::{View, takes_threads};
-use crate::tile::{TALL, Target, WIDE, ask_for, narrow_strip, turn};
+use crate::tile::{Next, Panel, Target, WIDE, ask_for, narrow_strip, tall, turn};
 
 mod left;
 
@@ -27,15 +28,17 @@ const COLUMNS: usize = 128;
 const ROWS: usize = 240;
 
 /// Fewest columns of a task, where threads share.
-const FEWEST: usize = 32;
+const FEWEST: usize = 16;
 
 /// Most values of `a` that are laid out at a time, and most rows of it: columns of `b` are laid out anew for each.
 const LEFT: usize = 1 << 21;
 const LEFT_ROWS: usize = 3072;
 
-/// Columns from which on it pays to lay out rows of `a` that lie across, and those that lie one after the other.
+/// Columns from which on it pays to lay out rows of `a` that lie across, and those that lie one after the other, with
+/// tiles of six rows and of sixteen: what these read where it lies is as fast, until it leaves the cache between tasks.
 const WORTH_TURNING: usize = 128;
 const WORTH_PACKING: usize = 768;
+const WORTH_PACKING_WIDE: usize = 1 << 14;
 
 thread_local! {
     /// Room for a part of `b`, and for some rows of `a`.
@@ -59,10 +62,10 @@ fn with_room<R>(
     out
 }
 
-/// Whether this is faster than the library: where there are 256-bit instructions and no wider ones.
+/// Whether this is faster than the library: where there are tiles in vector instructions.
 pub(crate) fn is_faster() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return crate::simd::has_avx2() && !crate::simd::has_avx512();
+    return crate::simd::has_avx2();
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
@@ -93,10 +96,10 @@ pub(crate) unsafe fn product(
     let is_parallel = takes_threads(m, n, k);
     let n_threads = if is_parallel { rayon::current_num_threads() } else { 1 };
     let go = |a: &LeftRows<'_>| {
-        let next = AtomicUsize::new(0);
+        let shares = Shares { next: AtomicUsize::new(0), n, n_threads };
         let work = |_| {
-            while let Some(columns) = take_share(&next, n, n_threads) {
-                let part = Part { a, b, columns };
+            while let Some(columns) = shares.take() {
+                let part = Part { a, b, columns, shares: &shares };
                 // Safety: no other task has these columns, and the caller vouches for what is added to.
                 unsafe { part.make(out, add) };
             }
@@ -108,6 +111,7 @@ pub(crate) unsafe fn product(
         }
     };
     let worth = match a.strides {
+        [_, 1] if tall() == WIDE => WORTH_PACKING_WIDE,
         [_, 1] => WORTH_PACKING,
         [1, _] => WORTH_TURNING,
         _ => 0,
@@ -115,7 +119,7 @@ pub(crate) unsafe fn product(
     if n < worth {
         return go(&LeftRows { a, rows: 0..m, inner: 0..k, depth, packed: None });
     }
-    let rows = LEFT_ROWS.min(m).next_multiple_of(TALL);
+    let rows = LEFT_ROWS.min(m).next_multiple_of(tall());
     // Whole parts of the inner size.
     let span = ((LEFT / rows / depth).max(1) * depth).min(k);
     with_room(&PACKED, rows * span, |room| {
@@ -128,7 +132,7 @@ pub(crate) unsafe fn product(
                     depth,
                     packed: None,
                 };
-                let room = &mut room[..left.rows.len().next_multiple_of(TALL) * left.inner.len()];
+                let room = &mut room[..left.rows.len().next_multiple_of(tall()) * left.inner.len()];
                 left.lay_out(room, is_parallel);
                 left.packed = Some(room);
                 go(&left);
@@ -137,20 +141,37 @@ pub(crate) unsafe fn product(
     });
 }
 
-/// The next columns of `n` from `next` on, in whole panels, fewer the fewer are left: threads, which are rarely of one
-/// speed, come to their ends together.
-fn take_share(next: &AtomicUsize, n: usize, n_threads: usize) -> Option<Range<usize>> {
-    let end = |start: usize| {
-        let len = if n_threads == 1 {
+/// Columns that threads take in turn.
+struct Shares {
+    /// The first that nobody has.
+    next: AtomicUsize,
+    n: usize,
+    n_threads: usize,
+}
+
+impl Shares {
+    /// Columns from `start` on, in whole panels, fewer the fewer are left: threads, which are rarely of one speed, come
+    /// to their ends together.
+    fn from(&self, start: usize) -> Range<usize> {
+        let len = if self.n_threads == 1 {
             COLUMNS
         } else {
-            ((n - start) / (2 * n_threads)).next_multiple_of(WIDE).clamp(FEWEST, COLUMNS)
+            let left = (self.n - start) / (2 * self.n_threads);
+            left.next_multiple_of(WIDE).clamp(FEWEST, COLUMNS)
         };
-        (start + len).min(n)
-    };
-    let step = |start| (start < n).then(|| end(start));
-    let start = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
-    Some(start..end(start))
+        start..(start + len).min(self.n)
+    }
+
+    fn take(&self) -> Option<Range<usize>> {
+        let step = |start| (start < self.n).then(|| self.from(start).end);
+        let start = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
+        Some(self.from(start))
+    }
+
+    /// What would be taken if it were taken now.
+    fn peek(&self) -> Range<usize> {
+        self.from(self.next.load(Ordering::Relaxed).min(self.n))
+    }
 }
 
 /// Some columns of the result.
@@ -158,6 +179,7 @@ struct Part<'a> {
     a: &'a LeftRows<'a>,
     b: View<'a>,
     columns: Range<usize>,
+    shares: &'a Shares,
 }
 
 impl Part<'_> {
@@ -165,7 +187,7 @@ impl Part<'_> {
     /// Nobody else touches these columns of the result meanwhile; with `add`, their values are there.
     #[allow(unsafe_code, reason = "results are written before anybody reads them")]
     unsafe fn make(&self, out: Target<'_>, add: bool) {
-        let Self { a, b, columns } = self;
+        let Self { a, b, columns, .. } = self;
         let depth = a.depth;
         let out = out.at(a.rows.start, columns.start);
         // Panels begin in different sets of the cache.
@@ -175,20 +197,40 @@ impl Part<'_> {
                 let inner = start..(start + depth).min(a.inner.end);
                 lay_out(*b, inner.clone(), columns.clone(), panels, panel);
                 let add = add || start > 0;
+                let after = self.after(inner.end);
                 for top in (0..a.rows.len()).step_by(ROWS) {
                     let height = (a.rows.len() - top).min(ROWS);
                     let left = a.part(&inner, top);
                     for (i, panel) in panels.chunks(panel).enumerate() {
                         let lines = &panel.as_chunks::<WIDE>().0[..inner.len()];
                         let width = (columns.len() - i * WIDE).min(WIDE);
+                        let panel = Panel { lines, next: self.next(&after, i, top) };
                         // Safety: as the caller says, or a part was there before this.
                         unsafe {
-                            narrow_strip(height, lines, left, out.at(top, i * WIDE), width, add);
+                            narrow_strip(height, panel, left, out.at(top, i * WIDE), width, add);
                         }
                     }
                 }
             }
         });
+    }
+
+    /// What will be laid out after the inner size up to here: from which row on, and which columns.
+    fn after(&self, inner_end: usize) -> (usize, Range<usize>) {
+        if inner_end < self.a.inner.end {
+            return (inner_end, self.columns.clone());
+        }
+        (self.a.inner.start, self.shares.peek())
+    }
+
+    /// That of it for which rows from `top` on ask while they meet panel `i`.
+    fn next(&self, (row, columns): &(usize, Range<usize>), i: usize, top: usize) -> Next<'_> {
+        let (column, strides) = (columns.start + i * WIDE, self.b.strides);
+        if column >= columns.end {
+            return Next::Unknown;
+        }
+        let data = &self.b.data[row * strides[0] + column * strides[1]..];
+        Next::Part { data, strides, first_tile: top / tall() }
     }
 }
 

@@ -13,7 +13,7 @@ use burn::tensor::Tensor;
 #[cfg(feature = "flex")]
 use crate::host;
 #[cfg(feature = "flex")]
-use crate::tile::{Left, Target, WIDE, narrow_strip};
+use crate::tile::{Left, Next, Panel, Target, WIDE, narrow_strip};
 #[cfg(feature = "flex")]
 use rayon::prelude::*;
 
@@ -179,12 +179,15 @@ unsafe fn times_panels(
             for start in (0..k).step_by(depth) {
                 let end = (start + depth).min(k);
                 let lines = panel[start * WIDE..end * WIDE].as_chunks().0;
+                let after = &panels[p * k * WIDE + end * WIDE..];
+                let next = after[..after.len().min(lines.len() * WIDE)].as_chunks().0;
+                let panel = Panel { lines, next: Next::Lines(next) };
                 let add = add || start > 0;
                 let left = Left::Rows(&x[top * k + start..], k);
                 let out = out.at(top, p * WIDE);
                 // Safety: the result is not shared; there are values if the caller says so, or a part was there
                 // before this.
-                unsafe { narrow_strip(bottom - top, lines, left, out, width, add) };
+                unsafe { narrow_strip(bottom - top, panel, left, out, width, add) };
             }
         }
     }

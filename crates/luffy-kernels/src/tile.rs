@@ -1,7 +1,7 @@
-//! Strips of products: rows times a panel of sixteen columns, in tiles of six rows that stay in registers.
+//! Strips of products: rows times a panel of sixteen columns, in tiles of a few rows that stay in registers.
 //!
 //! The compiler turns plain loops into vector code, but where a dozen sums must stay in registers over a whole
-//! loop it puts them into memory: `avx2.rs` names the instructions themselves.
+//! loop it puts them into memory: `avx2.rs` and `avx512.rs` name the instructions themselves.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -10,12 +10,80 @@ use crate::host::as_room;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 /// Numbers that lie side by side in the layouts of this crate.
 pub(crate) const WIDE: usize = 16;
 
-/// Most rows of a tile: twelve registers of sums leave three for what is multiplied.
-pub(crate) const TALL: usize = 6;
+/// Rows of the tallest tile of this processor, which rows are laid out for.
+pub(crate) fn tall() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if crate::simd::has_avx512() {
+        return avx512::TALL;
+    }
+    LOW
+}
+
+/// Rows of the tallest tile without 512-bit instructions: twelve registers of sums leave three for what is multiplied.
+pub(crate) const LOW: usize = 6;
+
+/// Sixteen columns of the right matrix, line by line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Panel<'a> {
+    pub(crate) lines: &'a [[f32; WIDE]],
+    /// What will be read after it.
+    pub(crate) next: Next<'a>,
+}
+
+/// What will be read soon. The tiles of a strip ask for it, a little with each line: all at once would keep what they
+/// read themselves waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Next<'a> {
+    Unknown,
+    Lines(&'a [[f32; WIDE]]),
+    /// Sixteen columns of a matrix, from their first value on, with as many rows as the panel has lines. Tiles of other
+    /// strips have asked before, so many.
+    Part {
+        data: &'a [f32],
+        strides: [usize; 2],
+        first_tile: usize,
+    },
+}
+
+/// What a tile asks for: with line `i` the number `i * step` bytes behind `at`.
+#[derive(Debug, Clone, Copy)]
+struct Ask {
+    at: *const u8,
+    step: usize,
+}
+
+impl Panel<'_> {
+    /// For what the tile of so many asks, with one line of `every`.
+    fn ask(&self, tile: usize, n_tiles: usize, every: usize) -> Ask {
+        let k = self.lines.len();
+        let ask = |data: &[f32], skipped: usize, step: usize| Ask {
+            at: data.as_ptr().wrapping_add(skipped).cast(),
+            step: step * size_of::<f32>(),
+        };
+        match self.next {
+            Next::Lines(lines) => {
+                let step = size_of_val(lines).div_ceil((k * n_tiles).max(1));
+                Ask { at: lines.as_ptr().cast::<u8>().wrapping_add(tile * k * step), step }
+            }
+            // A row with each line, or one tile the first of four rows, the next the second.
+            Next::Part { data, strides: [row, 1], first_tile } if first_tile + tile < every => {
+                ask(data, (first_tile + tile) * row, row)
+            }
+            // A column each.
+            Next::Part { data, strides: [1, column], first_tile } if first_tile + tile < WIDE => {
+                ask(data, (first_tile + tile) * column, 1)
+            }
+            // What is there.
+            Next::Part { .. } | Next::Unknown => ask(self.lines.as_flattened(), 0, 0),
+        }
+    }
+}
 
 /// Rows of the left matrix.
 #[derive(Debug, Clone, Copy)]
@@ -24,17 +92,17 @@ pub(crate) enum Left<'a> {
     Rows(&'a [f32], usize),
     /// Value `i` of row `r` lies at `i * stride + r`.
     Columns(&'a [f32], usize),
-    /// Six rows after six rows, in each the six values `i` side by side.
+    /// As many rows as the tallest tile has after as many rows, in each their values `i` side by side.
     Packed(&'a [f32]),
 }
 
 impl Left<'_> {
     /// Where value `i` of row `r` lies, `k` values being in a row.
-    const fn place(&self, r: usize, i: usize, k: usize) -> usize {
+    fn place(&self, r: usize, i: usize, k: usize) -> usize {
         match *self {
             Self::Rows(_, stride) => r * stride + i,
             Self::Columns(_, stride) => i * stride + r,
-            Self::Packed(_) => (r / TALL * k + i) * TALL + r % TALL,
+            Self::Packed(_) => (r / tall() * k + i) * tall() + r % tall(),
         }
     }
 
@@ -94,11 +162,12 @@ impl<'a> Target<'a> {
 #[allow(unsafe_code, reason = "results are written before anybody reads them")]
 pub(crate) unsafe fn strip(
     rows: usize,
-    lines: &[[f32; WIDE]],
+    panel: Panel<'_>,
     left: Left<'_>,
     out: Target<'_>,
     add: bool,
 ) {
+    let lines = panel.lines;
     let k = lines.len();
     if rows == 0 {
         return;
@@ -112,7 +181,14 @@ pub(crate) unsafe fn strip(
     if crate::simd::has_avx2() {
         // Safety: the processor has these instructions, the rows and the result were checked, and the caller
         // vouches for who touches the result and for what is added to.
-        return unsafe { avx2::strip(rows, lines, left, out.start, out.stride, add) };
+        unsafe {
+            if crate::simd::has_avx512() {
+                avx512::strip(rows, panel, left, out.start, out.stride, add);
+            } else {
+                avx2::strip(rows, panel, left, out.start, out.stride, add);
+            }
+        }
+        return;
     }
     for r in 0..rows {
         let mut sums = [0.0_f32; WIDE];
@@ -149,7 +225,7 @@ unsafe fn put(values: &[f32], out: Target<'_>, row: usize, add: bool) {
 #[inline]
 pub(crate) fn strip_into(
     rows: usize,
-    lines: &[[f32; WIDE]],
+    panel: Panel<'_>,
     left: Left<'_>,
     out: &mut [f32],
     stride: usize,
@@ -158,7 +234,7 @@ pub(crate) fn strip_into(
     #[allow(unsafe_code, reason = "numbers are written over numbers")]
     // Safety: nothing but numbers is written, what is added to is there, and the result is not shared.
     unsafe {
-        strip(rows, lines, left, Target::new(as_room(out), stride), add);
+        strip(rows, panel, left, Target::new(as_room(out), stride), add);
     }
 }
 
@@ -172,7 +248,7 @@ pub(crate) fn strip_into(
 #[allow(unsafe_code, reason = "results are written before anybody reads them")]
 pub(crate) unsafe fn narrow_strip(
     rows: usize,
-    lines: &[[f32; WIDE]],
+    panel: Panel<'_>,
     left: Left<'_>,
     out: Target<'_>,
     width: usize,
@@ -180,11 +256,11 @@ pub(crate) unsafe fn narrow_strip(
 ) {
     if width == WIDE || rows == 0 {
         // Safety: as the caller says.
-        return unsafe { strip(rows, lines, left, out, add) };
+        return unsafe { strip(rows, panel, left, out, add) };
     }
     out.check(rows, width);
     let mut room = vec![0.0; rows * WIDE];
-    strip_into(rows, lines, left, &mut room, WIDE, false);
+    strip_into(rows, panel, left, &mut room, WIDE, false);
     for (r, sums) in room.as_chunks::<WIDE>().0.iter().enumerate() {
         // Safety: the result was checked; for the rest the caller vouches.
         unsafe { put(&sums[..width], out, r, add) };
@@ -242,7 +318,7 @@ mod tests {
 
     fn product(rows: usize, lines: &[[f32; WIDE]], left: Left<'_>) -> Vec<f32> {
         let mut sums = vec![f32::NAN; rows * WIDE];
-        strip_into(rows, lines, left, &mut sums, WIDE, false);
+        strip_into(rows, Panel { lines, next: Next::Unknown }, left, &mut sums, WIDE, false);
         sums
     }
 
@@ -253,7 +329,7 @@ mod tests {
         for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 20] {
             let (lines, x) = (lines(37), values(rows * 40));
             let columns: Vec<f32> = (0..37 * rows).map(|i| x[i % rows * 40 + i / rows]).collect();
-            let mut packed = vec![0.0; rows.next_multiple_of(TALL) * 37];
+            let mut packed = vec![0.0; rows.next_multiple_of(tall()) * 37];
             for (i, value) in columns.iter().enumerate() {
                 let (r, i) = (i % rows, i / rows);
                 packed[Left::Packed(&[]).place(r, i, 37)] = *value;
@@ -266,6 +342,67 @@ mod tests {
                     assert!((f64::from(*sum) - exact).abs() < 1e-4, "{sum} is not {exact}");
                 }
             }
+        }
+    }
+
+    /// Both kinds of vector instructions add up in one order; places between the columns stay as they are.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn strips_of_both_widths_are_the_same_to_the_bit() {
+        if !crate::simd::has_avx512() {
+            return;
+        }
+        let (lines, x) = (lines(37), values(40 * 40));
+        let panel = Panel { lines: &lines, next: Next::Unknown };
+        for (rows, add) in (1..40).flat_map(|rows| [(rows, false), (rows, true)]) {
+            for left in [Left::Rows(&x, 40), Left::Columns(&x, 40)] {
+                let [mut narrow, mut wide] = [0; 2].map(|_| values(rows * 19));
+                #[allow(unsafe_code, reason = "as in `strip`")]
+                // Safety: the processor has these instructions, and there is room.
+                unsafe {
+                    avx2::strip(rows, panel, left, narrow.as_mut_ptr(), 19, add);
+                    avx512::strip(rows, panel, left, wide.as_mut_ptr(), 19, add);
+                }
+                assert_eq!(narrow, wide, "{rows} rows");
+            }
+        }
+    }
+
+    /// Tiles of a strip ask once or more for every line of the cache that is read next, and for nothing else but the
+    /// bytes behind it that rounding up gives.
+    #[test]
+    fn tiles_ask_for_all_that_comes_next() {
+        let (now, data) = (lines(36), values(36 * 50));
+        let later = data.as_chunks().0;
+        let part = |strides, first_tile| Next::Part { data: &data, strides, first_tile };
+        for (every, n_tiles, next, runs) in [
+            (1, 3, [Next::Lines(&later[..36]); 2], [36 * 16, 0, 1]),
+            (1, 5, [Next::Lines(&later[..100]); 2], [100 * 16, 0, 1]),
+            (1, 2, [part([50, 1], 0), part([50, 1], 2)], [16, 50, 36]),
+            (4, 2, [part([50, 1], 0), part([50, 1], 2)], [16, 50, 36]),
+            (4, 8, [part([1, 50], 0), part([1, 50], 8)], [36, 50, 16]),
+        ] {
+            let mut asked = std::collections::BTreeSet::new();
+            for (next, tile) in
+                next.into_iter().flat_map(|next| (0..n_tiles).map(move |t| (next, t)))
+            {
+                let Ask { at, step } = Panel { lines: &now, next }.ask(tile, n_tiles, every);
+                asked.extend((0..36).step_by(every).map(|i| at as usize + i * step));
+            }
+            let [width, stride, n] = runs;
+            let own = now.as_ptr() as usize;
+            let starts = (0..n).map(|run| data.as_ptr() as usize + 4 * run * stride);
+            let rounding = 36 * n_tiles;
+            let wanted: Vec<_> = starts.map(|start| start..start + 4 * width).collect();
+            for run in &wanted {
+                for start in run.clone().step_by(64) {
+                    assert!(asked.range(start..start + 64).next().is_some(), "{every} {runs:?}");
+                }
+            }
+            let is_wanted = |at: &usize| {
+                *at == own || wanted.iter().any(|run| (run.start..run.end + rounding).contains(at))
+            };
+            assert!(asked.iter().all(is_wanted), "{every} {runs:?}");
         }
     }
 

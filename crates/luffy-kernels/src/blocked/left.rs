@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::gemm::View;
-use crate::tile::{Left, TALL};
+use crate::tile::{LOW, Left, WIDE, tall};
 
 /// Some rows of `a` and some of the inner size.
 pub(super) struct LeftRows<'a> {
@@ -26,7 +26,7 @@ impl LeftRows<'_> {
     pub(super) fn part(&self, inner: &Range<usize>, top: usize) -> Left<'_> {
         if let Some(packed) = self.packed {
             let parts_before = inner.start - self.inner.start;
-            let rows = self.rows.len().next_multiple_of(TALL);
+            let rows = self.rows.len().next_multiple_of(tall());
             return Left::Packed(&packed[parts_before * rows + top * inner.len()..]);
         }
         let [row, column] = self.a.strides;
@@ -36,16 +36,21 @@ impl LeftRows<'_> {
 
     /// Lays the rows out in `room`.
     pub(super) fn lay_out(&self, room: &mut [f32], is_parallel: bool) {
-        let rows = self.rows.len().next_multiple_of(TALL);
+        let rows = self.rows.len().next_multiple_of(tall());
         let part = |(i, room): (usize, &mut [f32])| {
             let (start, k) = (self.inner.start + i * self.depth, room.len() / rows);
             let group = |(i, room): (usize, &mut [f32])| {
-                self.lay_out_tiles(i * GROUP * TALL, start..start + k, room);
+                let top = i * GROUP * tall();
+                if tall() == WIDE {
+                    self.lay_out_tiles::<WIDE>(top, start..start + k, room);
+                } else {
+                    self.lay_out_tiles::<LOW>(top, start..start + k, room);
+                }
             };
             if is_parallel {
-                room.par_chunks_mut(GROUP * TALL * k).enumerate().for_each(group);
+                room.par_chunks_mut(GROUP * tall() * k).enumerate().for_each(group);
             } else {
-                room.chunks_mut(GROUP * TALL * k).enumerate().for_each(group);
+                room.chunks_mut(GROUP * tall() * k).enumerate().for_each(group);
             }
         };
         if is_parallel {
@@ -56,7 +61,7 @@ impl LeftRows<'_> {
     }
 
     /// Lays out tiles from row `top` on; rows that are missing in the last one are left as they are.
-    fn lay_out_tiles(&self, top: usize, inner: Range<usize>, room: &mut [f32]) {
+    fn lay_out_tiles<const TALL: usize>(&self, top: usize, inner: Range<usize>, room: &mut [f32]) {
         let [row, column] = self.a.strides;
         let k = inner.len();
         let data = &self.a.data[(self.rows.start + top) * row + inner.start * column..];
@@ -96,5 +101,32 @@ impl LeftRows<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Twenty rows from the third on, five of the inner size from the second on, however they lie.
+    fn check<const TALL: usize>() {
+        let data: Vec<f32> = (0..50 * 50).map(|i| i as f32).collect();
+        for strides in [[50, 1], [1, 50], [20, 3]] {
+            let a = View { data: &data, rows: 25, columns: 9, strides };
+            let left = LeftRows { a, rows: 3..23, inner: 0..9, depth: 9, packed: None };
+            let mut room = vec![f32::NAN; 20_usize.next_multiple_of(TALL) * 5];
+            left.lay_out_tiles::<TALL>(0, 2..7, &mut room);
+            for (r, i) in (0..20).flat_map(|r| (0..5).map(move |i| (r, i))) {
+                let found = room[(r / TALL * 5 + i) * TALL + r % TALL];
+                let exact = data[(r + 3) * strides[0] + (i + 2) * strides[1]];
+                assert_eq!(found.to_bits(), exact.to_bits(), "{TALL} {strides:?}: row {r}, {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_laid_out_for_tiles_of_both_heights() {
+        check::<LOW>();
+        check::<WIDE>();
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::HeadShape;
 use crate::host;
 use crate::simd;
-use crate::tile::{Left, WIDE, strip_into};
+use crate::tile::{Left, Next, Panel, WIDE, strip_into};
 use luffy_core::Packing;
 
 /// Keys and values of some positions of one sequence in one layer.
@@ -40,6 +40,9 @@ pub(super) struct Rows {
     /// By layer, then row.
     layers: Vec<Vec<Row>>,
 }
+
+/// Blocks of sixteen keys between the one that is read and the one that is asked for.
+const AHEAD: usize = 4;
 
 const fn padded(n: usize) -> usize {
     n.div_ceil(WIDE) * WIDE
@@ -91,34 +94,64 @@ impl Block {
         *self = larger;
     }
 
-    /// Scores of queries `[n, hd]` of a key head for the first `len` positions, `stride` from query to query.
-    fn score(&self, head: Head, len: usize, q: &[f32], scores: &mut [f32], stride: usize) {
-        let Head { hd, kv_head } = head;
-        let (n, size) = (q.len() / hd, hd * self.capacity);
-        let (lines, _) = self.keys[kv_head * size..][..size].as_chunks::<WIDE>();
-        for (i, block) in lines.chunks(hd).take(len.div_ceil(WIDE)).enumerate() {
-            strip_into(n, block, Left::Rows(q, hd), &mut scores[i * WIDE..], stride, false);
+    /// The keys of a head at the first `len` positions, sixteen positions after sixteen, `hd` lines each.
+    fn keys_of(&self, Head { hd, kv_head }: Head, len: usize) -> &[[f32; WIDE]] {
+        let size = hd * self.capacity;
+        &self.keys[kv_head * size..][..len.div_ceil(WIDE) * hd * WIDE].as_chunks().0
+    }
+
+    /// Sixteen numbers of each value of a head, a line for each of the first `len` positions.
+    fn values_of(&self, Head { hd, kv_head }: Head, part: usize, len: usize) -> &[[f32; WIDE]] {
+        let start = (kv_head * padded(hd) / WIDE + part) * self.capacity * WIDE;
+        &self.values[start..][..len * WIDE].as_chunks().0
+    }
+
+    /// Scores of queries `[n, hd]` of a key head for the first `len` positions, `stride` from query to query; `next` is
+    /// read after that.
+    fn score(
+        &self,
+        head: Head,
+        len: usize,
+        q: &[f32],
+        (scores, stride): (&mut [f32], usize),
+        next: &[[f32; WIDE]],
+    ) {
+        let hd = head.hd;
+        let blocks = self.keys_of(head, len).chunks(hd);
+        let later =
+            blocks.clone().chain(next.chunks(hd)).skip(AHEAD).chain(std::iter::repeat(&[][..]));
+        for (i, (lines, next)) in blocks.zip(later).enumerate() {
+            let panel = Panel { lines, next: Next::Lines(next) };
+            strip_into(
+                q.len() / hd,
+                panel,
+                Left::Rows(q, hd),
+                &mut scores[i * WIDE..],
+                stride,
+                false,
+            );
         }
     }
 
     /// Values of the first `len` positions mixed by weights, `stride` from row to row, into rows of `hd` padded, or
-    /// added to them.
+    /// added to them; `next` is read after that.
     fn mix(
         &self,
         head: Head,
         len: usize,
         (weights, stride): (&[f32], usize),
-        mixed: &mut [f32],
-        add: bool,
+        (mixed, add): (&mut [f32], bool),
+        next: &[[f32; WIDE]],
     ) {
         let width = padded(head.hd);
-        let size = self.capacity * width;
-        let (lines, _) = self.values[head.kv_head * size..][..size].as_chunks::<WIDE>();
-        for part in 0..width / WIDE {
-            let lines = &lines[part * self.capacity..][..len];
-            let n = mixed.len() / width;
-            let out = &mut mixed[part * WIDE..];
-            strip_into(n, lines, Left::Rows(weights, stride), out, width, add);
+        let n = mixed.len() / width;
+        for start in (0..width).step_by(WIDE) {
+            let after = start / WIDE + 1;
+            let next = if after * WIDE < width { self.values_of(head, after, len) } else { next };
+            let panel =
+                Panel { lines: self.values_of(head, start / WIDE, len), next: Next::Lines(next) };
+            let left = Left::Rows(weights, stride);
+            strip_into(n, panel, left, &mut mixed[start..], width, add);
         }
     }
 }
@@ -195,11 +228,16 @@ impl Run<'_> {
             for q in q.chunks(wide) {
                 room.queries.extend_from_slice(&q[heads_of_group.clone()]);
             }
-            beginning.score(head, n_first, &room.queries, &mut room.first, first_stride);
-            for (i, (row, len)) in rows.iter().zip(lens).enumerate() {
+            let n_own = |i: usize| lens[i] + 1 - n_first;
+            let keys_of = |i: usize| rows[i].own.keys_of(head, n_own(i));
+            let values_of = |i: usize| rows[i].own.values_of(head, 0, n_own(i));
+            let scores = (&mut room.first[..], first_stride);
+            beginning.score(head, n_first, &room.queries, scores, keys_of(0));
+            for (i, row) in rows.iter().enumerate() {
                 let q = &room.queries[i * group * hd..][..group * hd];
                 let scores = &mut room.own[i * group * own_stride..][..group * own_stride];
-                row.own.score(head, len + 1 - n_first, q, scores, own_stride);
+                let next = if i + 1 < rows.len() { keys_of(i + 1) } else { &[] };
+                row.own.score(head, n_own(i), q, (scores, own_stride), next);
             }
             let scores = room
                 .first
@@ -213,11 +251,13 @@ impl Run<'_> {
                 let at = 2 * (row * heads.n_heads + kv_head * group + of_group);
                 sums[at..at + 2].copy_from_slice(&of_row);
             }
-            beginning.mix(head, n_first, (&room.first, first_stride), &mut room.mixed, false);
-            for (i, (row, len)) in rows.iter().zip(lens).enumerate() {
+            let (weights, mixed) = ((&room.first[..], first_stride), (&mut room.mixed[..], false));
+            beginning.mix(head, n_first, weights, mixed, values_of(0));
+            for (i, row) in rows.iter().enumerate() {
                 let weights = &room.own[i * group * own_stride..][..group * own_stride];
                 let mixed = &mut room.mixed[i * group * width..][..group * width];
-                row.own.mix(head, len + 1 - n_first, (weights, own_stride), mixed, true);
+                let next = if i + 1 < rows.len() { values_of(i + 1) } else { &[] };
+                row.own.mix(head, n_own(i), (weights, own_stride), (mixed, true), next);
             }
             for (i, mixed) in room.mixed.chunks_exact(width).take(n).enumerate() {
                 let at = i / group * heads.n_heads + kv_head * group + i % group;

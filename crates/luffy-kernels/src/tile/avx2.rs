@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
-use super::{Left, TALL, WIDE};
+use super::{Ask, LOW as TALL, Left, Panel, WIDE};
 
 /// Rows in tiles.
 ///
@@ -21,18 +21,22 @@ use super::{Left, TALL, WIDE};
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn strip(
     rows: usize,
-    lines: &[[f32; WIDE]],
+    panel: Panel<'_>,
     left: Left<'_>,
     out: *mut f32,
     stride: usize,
     add: bool,
 ) {
+    let lines = panel.lines;
     let from = left.data().as_ptr();
-    // Row to row of the left matrix, from one value of a row to the next, and which of the two a tile asks for.
-    let (row, step, tiles) = match left {
-        Left::Rows(_, row) => (row, row, &BY_ROWS),
-        Left::Columns(_, step) => (1, step, &BY_COLUMNS),
-        Left::Packed(_) => (lines.len(), TALL, &BY_COLUMNS),
+    let n_tiles = rows.div_ceil(TALL);
+    let mut tile = 0;
+    // Row to row of the left matrix, from one value of a row to the next, which of the two a tile wants, and
+    // with which lines it asks.
+    let (row, step, tiles, every) = match left {
+        Left::Rows(_, row) => (row, row, &BY_ROWS, 1),
+        Left::Columns(_, step) => (1, step, &BY_COLUMNS, 4),
+        Left::Packed(_) => (lines.len(), TALL, &BY_COLUMNS, 4),
     };
     let mut top = 0;
     while top < rows {
@@ -44,9 +48,10 @@ pub(super) unsafe fn strip(
         // Safety: the tile is a part of what the caller vouches for.
         unsafe {
             let (from, out) = (from.wrapping_add(top * row), out.add(top * stride));
-            tiles[height - 1](lines, from, step, out, stride, add);
+            tiles[height - 1](lines, from, step, out, stride, add, panel.ask(tile, n_tiles, every));
         }
         top += height;
+        tile += 1;
     }
 }
 
@@ -54,7 +59,7 @@ pub(super) unsafe fn strip(
 ///
 /// # Safety
 /// As [`strip`] says, for as many rows as the tile is high.
-type Tile = unsafe fn(&[[f32; WIDE]], *const f32, usize, *mut f32, usize, bool);
+type Tile = unsafe fn(&[[f32; WIDE]], *const f32, usize, *mut f32, usize, bool, Ask);
 
 /// For each height a tile of rows that lie one after the other, `step` apart.
 static BY_ROWS: [Tile; TALL] = [rows_1, rows_2, rows_3, rows_4, rows_5, rows_6];
@@ -129,6 +134,7 @@ macro_rules! tiles {
             out: *mut f32,
             stride: usize,
             add: bool,
+            ask: Ask,
         ) {
             let mut line = lines.as_ptr().cast::<f32>();
             let rounds = lines.len() / 4;
@@ -141,9 +147,17 @@ macro_rules! tiles {
                             ".p2align 5",
                             "2:",
                             line_text!(0: $(concat!("{", stringify!($x), "} + {at}"), $a $b;)*),
+                            "prefetcht0 [{ask}]",
+                            "add {ask}, {ask_step}",
                             line_text!(1: $(concat!("{", stringify!($x), "} + {at} + 4"), $a $b;)*),
+                            "prefetcht0 [{ask}]",
+                            "add {ask}, {ask_step}",
                             line_text!(2: $(concat!("{", stringify!($x), "} + {at} + 8"), $a $b;)*),
+                            "prefetcht0 [{ask}]",
+                            "add {ask}, {ask_step}",
                             line_text!(3: $(concat!("{", stringify!($x), "} + {at} + 12"), $a $b;)*),
+                            "prefetcht0 [{ask}]",
+                            "add {ask}, {ask_step}",
                             "add {line}, 4 * 64",
                             "add {at}, 4 * 4",
                             "dec {rounds}",
@@ -151,6 +165,8 @@ macro_rules! tiles {
                             line = inout(reg) line,
                             at = inout(reg) 0_usize => _,
                             rounds = inout(reg) rounds => _,
+                            ask = inout(reg) ask.at => _,
+                            ask_step = in(reg) ask.step,
                             $(
                                 $x = in(reg) rows[$r],
                                 $a = inout(ymm_reg) held[$r][0],
@@ -180,6 +196,7 @@ macro_rules! tiles {
             out: *mut f32,
             stride: usize,
             add: bool,
+            ask: Ask,
         ) {
             let mut line = lines.as_ptr().cast::<f32>();
             let (mut group, rounds) = (from, lines.len() / 8);
@@ -191,6 +208,8 @@ macro_rules! tiles {
                             ".p2align 5",
                             "2:",
                             line_text!(0: $(concat!("{group} + 4 * ", $r), $a $b;)*),
+                            "prefetcht1 [{ask}]",
+                            "add {ask}, {ask_step}",
                             "add {group}, {step}",
                             line_text!(1: $(concat!("{group} + 4 * ", $r), $a $b;)*),
                             "add {group}, {step}",
@@ -199,6 +218,8 @@ macro_rules! tiles {
                             line_text!(3: $(concat!("{group} + 4 * ", $r), $a $b;)*),
                             "add {group}, {step}",
                             line_text!(4: $(concat!("{group} + 4 * ", $r), $a $b;)*),
+                            "prefetcht1 [{ask}]",
+                            "add {ask}, {ask_step}",
                             "add {group}, {step}",
                             line_text!(5: $(concat!("{group} + 4 * ", $r), $a $b;)*),
                             "add {group}, {step}",
@@ -213,6 +234,8 @@ macro_rules! tiles {
                             group = inout(reg) group,
                             step = in(reg) 4 * step,
                             rounds = inout(reg) rounds => _,
+                            ask = inout(reg) ask.at => _,
+                            ask_step = in(reg) 4 * ask.step,
                             $(
                                 $a = inout(ymm_reg) held[$r][0],
                                 $b = inout(ymm_reg) held[$r][1],

@@ -97,13 +97,13 @@ impl Block {
     /// The keys of a head at the first `len` positions, sixteen positions after sixteen, `hd` lines each.
     fn keys_of(&self, Head { hd, kv_head }: Head, len: usize) -> &[[f32; WIDE]] {
         let size = hd * self.capacity;
-        &self.keys[kv_head * size..][..len.div_ceil(WIDE) * hd * WIDE].as_chunks().0
+        self.keys[kv_head * size..][..len.div_ceil(WIDE) * hd * WIDE].as_chunks().0
     }
 
     /// Sixteen numbers of each value of a head, a line for each of the first `len` positions.
     fn values_of(&self, Head { hd, kv_head }: Head, part: usize, len: usize) -> &[[f32; WIDE]] {
         let start = (kv_head * padded(hd) / WIDE + part) * self.capacity * WIDE;
-        &self.values[start..][..len * WIDE].as_chunks().0
+        self.values[start..][..len * WIDE].as_chunks().0
     }
 
     /// Scores of queries `[n, hd]` of a key head for the first `len` positions, `stride` from query to query; `next` is
@@ -122,14 +122,8 @@ impl Block {
             blocks.clone().chain(next.chunks(hd)).skip(AHEAD).chain(std::iter::repeat(&[][..]));
         for (i, (lines, next)) in blocks.zip(later).enumerate() {
             let panel = Panel { lines, next: Next::Lines(next) };
-            strip_into(
-                q.len() / hd,
-                panel,
-                Left::Rows(q, hd),
-                &mut scores[i * WIDE..],
-                stride,
-                false,
-            );
+            let scores = &mut scores[i * WIDE..];
+            strip_into(q.len() / hd, panel, Left::Rows(q, hd), scores, stride, false);
         }
     }
 
@@ -145,13 +139,13 @@ impl Block {
     ) {
         let width = padded(head.hd);
         let n = mixed.len() / width;
-        for start in (0..width).step_by(WIDE) {
-            let after = start / WIDE + 1;
-            let next = if after * WIDE < width { self.values_of(head, after, len) } else { next };
-            let panel =
-                Panel { lines: self.values_of(head, start / WIDE, len), next: Next::Lines(next) };
-            let left = Left::Rows(weights, stride);
-            strip_into(n, panel, left, &mut mixed[start..], width, add);
+        let parts = width / WIDE;
+        for part in 0..parts {
+            let lines = self.values_of(head, part, len);
+            let next = if part + 1 < parts { self.values_of(head, part + 1, len) } else { next };
+            let panel = Panel { lines, next: Next::Lines(next) };
+            let mixed = &mut mixed[part * WIDE..];
+            strip_into(n, panel, Left::Rows(weights, stride), mixed, width, add);
         }
     }
 }

@@ -48,7 +48,14 @@ pub(super) unsafe fn strip(
         // Safety: the tile is a part of what the caller vouches for.
         unsafe {
             let (from, out) = (from.wrapping_add(top * row), out.add(top * stride));
-            tiles[height - 1](lines, from, step, out, stride, add, panel.ask(tile, n_tiles, every));
+            tiles[height - 1](
+                lines,
+                (from, step),
+                out,
+                stride,
+                add,
+                panel.ask(tile, n_tiles, every),
+            );
         }
         top += height;
         tile += 1;
@@ -59,7 +66,7 @@ pub(super) unsafe fn strip(
 ///
 /// # Safety
 /// As [`strip`] says, for as many rows as the tile is high.
-type Tile = unsafe fn(&[[f32; WIDE]], *const f32, usize, *mut f32, usize, bool, Ask);
+type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool, Ask);
 
 /// For each height a tile of rows that lie one after the other, `step` apart.
 static BY_ROWS: [Tile; TALL] = [rows_1, rows_2, rows_3, rows_4, rows_5, rows_6];
@@ -129,8 +136,7 @@ macro_rules! tiles {
         #[target_feature(enable = "avx2,fma")]
         unsafe fn $rows(
             lines: &[[f32; WIDE]],
-            from: *const f32,
-            row: usize,
+            (from, row): (*const f32, usize),
             out: *mut f32,
             stride: usize,
             add: bool,
@@ -191,8 +197,7 @@ macro_rules! tiles {
         #[target_feature(enable = "avx2,fma")]
         unsafe fn $columns(
             lines: &[[f32; WIDE]],
-            from: *const f32,
-            step: usize,
+            (from, step): (*const f32, usize),
             out: *mut f32,
             stride: usize,
             add: bool,

@@ -51,7 +51,14 @@ pub(super) unsafe fn strip(
         // Safety: the tile is a part of what the caller vouches for.
         unsafe {
             let (from, out) = (from.wrapping_add(top * row), out.add(top * stride));
-            tiles[height - 1](lines, from, step, out, stride, add, panel.ask(tile, n_tiles, every));
+            tiles[height - 1](
+                lines,
+                (from, step),
+                out,
+                stride,
+                add,
+                panel.ask(tile, n_tiles, every),
+            );
         }
         top += height;
         tile += 1;
@@ -62,7 +69,7 @@ pub(super) unsafe fn strip(
 ///
 /// # Safety
 /// As [`strip`] says, for as many rows as the tile is high.
-type Tile = unsafe fn(&[[f32; WIDE]], *const f32, usize, *mut f32, usize, bool, Ask);
+type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool, Ask);
 
 /// For each height a tile of rows that lie one after the other, `step` apart.
 static BY_ROWS: [Tile; TALL] = [
@@ -124,8 +131,7 @@ macro_rules! pair {
         #[target_feature(enable = "avx512f")]
         unsafe fn $rows(
             lines: &[[f32; WIDE]],
-            from: *const f32,
-            row: usize,
+            (from, row): (*const f32, usize),
             out: *mut f32,
             stride: usize,
             add: bool,
@@ -194,8 +200,7 @@ macro_rules! pair {
         #[target_feature(enable = "avx512f")]
         unsafe fn $columns(
             lines: &[[f32; WIDE]],
-            from: *const f32,
-            step: usize,
+            (from, step): (*const f32, usize),
             out: *mut f32,
             stride: usize,
             add: bool,

@@ -33,27 +33,35 @@ fn composed(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     activation::silu(gate) * up
 }
 
-/// The way back of [`swiglu`]: derivatives with respect to `gate` and `up`. With `s = sigmoid(gate)`,
+/// The way back of [`swiglu`]: derivatives with respect to `gate` and `up`, each into the buffer of its own where nobody
+/// else holds it. With `s = sigmoid(gate)`,
 ///
 /// ```text
 /// dgate = dy up s (1 + gate (1 - s))        dup = dy gate s
 /// ```
-pub fn swiglu_backward(gate: &Tensor<2>, up: &Tensor<2>, dy: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+///
+/// # Panics
+/// If the shapes differ.
+pub fn swiglu_backward(gate: Tensor<2>, up: Tensor<2>, dy: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    assert!(gate.dims() == dy.dims() && up.dims() == dy.dims(), "one shape for all");
     #[cfg(feature = "flex")]
-    if let (Some(gates), Some(ups), Some(slopes)) =
-        (host::values(gate), host::values(up), host::values(dy))
+    if let Some(slopes) = host::values(dy)
+        && host::values(&gate).is_some()
+        && host::values(&up).is_some()
     {
-        let (mut dgate, mut dup) = (vec![0.0; gates.len()], vec![0.0; gates.len()]);
-        let inputs =
-            gates.par_chunks(CHUNK).zip(ups.par_chunks(CHUNK)).zip(slopes.par_chunks(CHUNK));
-        let slopes = dgate.par_chunks_mut(CHUNK).zip(dup.par_chunks_mut(CHUNK));
-        inputs.zip(slopes).for_each(|(((gates, ups), dy), (dgate, dup))| {
-            products_back(gates, ups, dy, dgate, dup);
+        let mut dup = None;
+        let dgate = host::change(gate, |gates| {
+            dup = Some(host::change(up, |ups| {
+                gates
+                    .par_chunks_mut(CHUNK)
+                    .zip(ups.par_chunks_mut(CHUNK))
+                    .zip(slopes.par_chunks(CHUNK))
+                    .for_each(|((gates, ups), dy)| products_back(gates, ups, dy));
+            }));
         });
-        let (shape, device) = (gate.dims(), gate.device());
-        return (host::tensor(dgate, shape, &device), host::tensor(dup, shape, &device));
+        return (dgate, dup.expect("a change is made once"));
     }
-    let (gate, up) = (leaf(gate), leaf(up));
+    let (gate, up) = (leaf(&gate), leaf(&up));
     let mut found = pull(composed(gate.clone(), up.clone()), dy);
     (of(&gate, &mut found), of(&up, &mut found))
 }
@@ -66,18 +74,13 @@ simd::vectorized! {
         }
     }
 
-    fn products_back(
-        gates: &[f32],
-        ups: &[f32],
-        slopes: &[f32],
-        dgate: &mut [f32],
-        dup: &mut [f32],
-    ) {
-        let inputs = gates.iter().zip(ups).zip(slopes);
-        for (((g, u), dy), (dg, du)) in inputs.zip(dgate.iter_mut().zip(dup.iter_mut())) {
-            let s = 1.0 / (1.0 + simd::exp(-g));
-            *dg = dy * u * s * (1.0 + g * (1.0 - s));
-            *du = dy * g * s;
+    /// Gates and ups become their derivatives.
+    fn products_back(gates: &mut [f32], ups: &mut [f32], slopes: &[f32]) {
+        for ((g, u), dy) in gates.iter_mut().zip(ups).zip(slopes) {
+            let s = 1.0 / (1.0 + simd::exp(-*g));
+            let dg = dy * *u * s * (1.0 + *g * (1.0 - s));
+            *u = dy * *g * s;
+            *g = dg;
         }
     }
 }

@@ -309,8 +309,8 @@ impl Layer {
         let Kept { x, unnormed: [raw_q, raw_k], attend, attended, middle, gate, up } = kept;
         let d_product =
             self.mlp.down_proj.back("mlp.down_proj", &swiglu(&gate, &up), &dy, None, found);
-        let (d_gate, d_up) = swiglu_backward(&gate, &up, &d_product);
-        drop((d_product, gate, up));
+        let (d_gate, d_up) = swiglu_backward(gate, up, &d_product);
+        drop(d_product);
         let normed = self.post_attention_layernorm.forward(&middle);
         let dn = self.mlp.gate_proj.back("mlp.gate_proj", &normed, &d_gate, None, found);
         let dn = self.mlp.up_proj.back("mlp.up_proj", &normed, &d_up, Some(dn), found);

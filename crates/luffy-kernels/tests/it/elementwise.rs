@@ -39,7 +39,9 @@ fn swiglu_and_its_way_back() {
         let (wide_gate, wide_up) = (wide(&gate), wide(&up));
         let exact = swiglu(&wide_gate, &wide_up);
         assert_close("swiglu", &wide(&swiglu(&gate, &up)), &exact, 1e-6);
-        let (dgate, dup) = swiglu_backward(&gate, &up, &dy);
+        let (dgate, dup) = swiglu_backward(gate.clone(), up.clone(), &dy);
+        assert_close("gate after", &wide(&gate), &wide_gate, f64::MIN_POSITIVE);
+        assert_close("up after", &wide(&up), &wide_up, f64::MIN_POSITIVE);
         let slopes = differences(&wide_gate, |gate| swiglu(gate, &wide_up), &dy);
         assert_close("dgate", &wide(&dgate), &slopes, 1e-6);
         let slopes = differences(&wide_up, |up| swiglu(&wide_gate, up), &dy);

@@ -5,8 +5,17 @@
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ops::RangeInclusive;
 
 use crate::host::as_room;
+
+/// A request as text, for a line or some.
+#[cfg(target_arch = "x86_64")]
+macro_rules! ask_text {
+    ($hint:literal) => {
+        concat!($hint, " [{ask}]\nadd {ask}, {ask_step}")
+    };
+}
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -18,11 +27,7 @@ pub(crate) const WIDE: usize = 16;
 
 /// Rows of the tallest tile of this processor, which rows are laid out for.
 pub(crate) fn tall() -> usize {
-    #[cfg(target_arch = "x86_64")]
-    if crate::simd::has_avx512() {
-        return avx512::TALL;
-    }
-    LOW
+    tiles().map_or(LOW, Tiles::tall)
 }
 
 /// Rows of the tallest tile without 512-bit instructions: twelve registers of sums leave three for what is multiplied.
@@ -81,6 +86,77 @@ impl Panel<'_> {
             }
             // What is there.
             Next::Part { .. } | Next::Unknown => ask(self.lines.as_flattened(), 0, 0),
+        }
+    }
+}
+
+/// A tile of some rows: lines of a panel; the first value of the left matrix, and values from one row to the next or,
+/// where values `i` lie side by side, from one `i` to the next; the result, and values from row to row there; whether to
+/// add to it; what to ask for.
+///
+/// # Safety
+/// The processor has its instructions. For as many rows as the tile is high: they lie in the left matrix, there is room
+/// for sixteen numbers of each in the result, and with `add` there are numbers.
+type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool, Ask);
+
+/// The tiles of one kind of instructions, one for each height.
+struct Tiles {
+    by_rows: &'static [Tile],
+    by_columns: &'static [Tile],
+    /// So many rows are two tiles of about one height: a low one would wait for its own sums.
+    halved: RangeInclusive<usize>,
+}
+
+/// Those of this processor.
+fn tiles() -> Option<&'static Tiles> {
+    #[cfg(target_arch = "x86_64")]
+    if crate::simd::has_avx512() {
+        return Some(&avx512::TILES);
+    } else if crate::simd::has_avx2() {
+        return Some(&avx2::TILES);
+    }
+    None
+}
+
+impl Tiles {
+    fn tall(&self) -> usize {
+        self.by_rows.len()
+    }
+
+    /// [`strip`] in tiles.
+    ///
+    /// # Safety
+    /// As of every [`Tile`], for all rows. Rows that are laid out are so for tiles as high as these.
+    #[allow(unsafe_code, reason = "tiles take pointers")]
+    unsafe fn strip(
+        &self,
+        rows: usize,
+        panel: Panel<'_>,
+        left: Left<'_>,
+        out: Target<'_>,
+        add: bool,
+    ) {
+        let (lines, from) = (panel.lines, left.data().as_ptr());
+        // Row to row of the left matrix, from one value of a row to the next, which of the two a tile wants, and
+        // with which lines it asks.
+        let (row, step, tiles, every) = match left {
+            Left::Rows(_, row) => (row, row, self.by_rows, 1),
+            Left::Columns(_, step) => (1, step, self.by_columns, 4),
+            Left::Packed(_) => (lines.len(), self.tall(), self.by_columns, 4),
+        };
+        let n_tiles = rows.div_ceil(self.tall());
+        let (mut top, mut tile) = (0, 0);
+        while top < rows {
+            let rest = rows - top;
+            let is_halved = !matches!(left, Left::Packed(_)) && self.halved.contains(&rest);
+            let height = if is_halved { rest.div_ceil(2) } else { rest.min(self.tall()) };
+            let ask = panel.ask(tile, n_tiles, every);
+            let from = (from.wrapping_add(top * row), step);
+            let to = out.start.wrapping_add(top * out.stride);
+            // Safety: the tile is a part of what the caller vouches for.
+            unsafe { tiles[height - 1](lines, from, to, out.stride, add, ask) };
+            top += height;
+            tile += 1;
         }
     }
 }
@@ -177,18 +253,10 @@ pub(crate) unsafe fn strip(
         k == 0 || left.place(rows - 1, k - 1, k) < left.data().len(),
         "rows of a strip lie in their slice"
     );
-    #[cfg(target_arch = "x86_64")]
-    if crate::simd::has_avx2() {
+    if let Some(tiles) = tiles() {
         // Safety: the processor has these instructions, the rows and the result were checked, and the caller
         // vouches for who touches the result and for what is added to.
-        unsafe {
-            if crate::simd::has_avx512() {
-                avx512::strip(rows, panel, left, out.start, out.stride, add);
-            } else {
-                avx2::strip(rows, panel, left, out.start, out.stride, add);
-            }
-        }
-        return;
+        return unsafe { tiles.strip(rows, panel, left, out, add) };
     }
     for r in 0..rows {
         let mut sums = [0.0_f32; WIDE];
@@ -360,8 +428,10 @@ mod tests {
                 #[allow(unsafe_code, reason = "as in `strip`")]
                 // Safety: the processor has these instructions, and there is room.
                 unsafe {
-                    avx2::strip(rows, panel, left, narrow.as_mut_ptr(), 19, add);
-                    avx512::strip(rows, panel, left, wide.as_mut_ptr(), 19, add);
+                    let [narrow, wide] =
+                        [&mut narrow, &mut wide].map(|out| Target::new(as_room(out), 19));
+                    avx2::TILES.strip(rows, panel, left, narrow, add);
+                    avx512::TILES.strip(rows, panel, left, wide, add);
                 }
                 assert_eq!(narrow, wide, "{rows} rows");
             }

@@ -11,62 +11,10 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
-use super::{Ask, LOW as TALL, Left, Panel, WIDE};
+use super::{Ask, LOW as TALL, Tile, Tiles, WIDE};
 
-/// Rows in tiles.
-///
-/// # Safety
-/// `rows` rows of `lines.len()` values lie in `left`; there is room for `rows` rows of sixteen at `out`,
-/// `stride` apart, and with `add` there are values.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(
-    rows: usize,
-    panel: Panel<'_>,
-    left: Left<'_>,
-    out: *mut f32,
-    stride: usize,
-    add: bool,
-) {
-    let lines = panel.lines;
-    let from = left.data().as_ptr();
-    let n_tiles = rows.div_ceil(TALL);
-    let mut tile = 0;
-    // Row to row of the left matrix, from one value of a row to the next, which of the two a tile wants, and
-    // with which lines it asks.
-    let (row, step, tiles, every) = match left {
-        Left::Rows(_, row) => (row, row, &BY_ROWS, 1),
-        Left::Columns(_, step) => (1, step, &BY_COLUMNS, 4),
-        Left::Packed(_) => (lines.len(), TALL, &BY_COLUMNS, 4),
-    };
-    let mut top = 0;
-    while top < rows {
-        let height = match (left, rows - top) {
-            // Two tiles of about one height: one of two rows would wait for its own sums.
-            (Left::Rows(..) | Left::Columns(..), rest @ 7..=10) => rest.div_ceil(2),
-            (_, rest) => rest.min(TALL),
-        };
-        // Safety: the tile is a part of what the caller vouches for.
-        unsafe {
-            let (from, out) = (from.wrapping_add(top * row), out.add(top * stride));
-            tiles[height - 1](
-                lines,
-                (from, step),
-                out,
-                stride,
-                add,
-                panel.ask(tile, n_tiles, every),
-            );
-        }
-        top += height;
-        tile += 1;
-    }
-}
-
-/// A tile of some rows of the left matrix: `from` is its first value, `step` is as the table says.
-///
-/// # Safety
-/// As [`strip`] says, for as many rows as the tile is high.
-type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool, Ask);
+pub(super) static TILES: Tiles =
+    Tiles { by_rows: &BY_ROWS, by_columns: &BY_COLUMNS, halved: 7..=10 };
 
 /// For each height a tile of rows that lie one after the other, `step` apart.
 static BY_ROWS: [Tile; TALL] = [rows_1, rows_2, rows_3, rows_4, rows_5, rows_6];
@@ -132,7 +80,7 @@ macro_rules! tile {
 macro_rules! tiles {
     ($rows:ident $columns:ident $height:literal: $($r:literal $x:ident $a:ident $b:ident)*) => {
         /// # Safety
-        /// As many rows of `lines.len()` values begin `row` apart; the result is as [`strip`] says.
+        /// As many rows of `lines.len()` values begin `row` apart; the result is as [`Tile`] says.
         #[target_feature(enable = "avx2,fma")]
         unsafe fn $rows(
             lines: &[[f32; WIDE]],
@@ -153,17 +101,13 @@ macro_rules! tiles {
                             ".p2align 5",
                             "2:",
                             line_text!(0: $(concat!("{", stringify!($x), "} + {at}"), $a $b;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             line_text!(1: $(concat!("{", stringify!($x), "} + {at} + 4"), $a $b;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             line_text!(2: $(concat!("{", stringify!($x), "} + {at} + 8"), $a $b;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             line_text!(3: $(concat!("{", stringify!($x), "} + {at} + 12"), $a $b;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             "add {line}, 4 * 64",
                             "add {at}, 4 * 4",
                             "dec {rounds}",
@@ -193,7 +137,7 @@ macro_rules! tiles {
         }
 
         /// # Safety
-        /// `lines.len()` groups of as many values begin `step` apart; the result is as [`strip`] says.
+        /// `lines.len()` groups of as many values begin `step` apart; the result is as [`Tile`] says.
         #[target_feature(enable = "avx2,fma")]
         unsafe fn $columns(
             lines: &[[f32; WIDE]],
@@ -213,8 +157,7 @@ macro_rules! tiles {
                             ".p2align 5",
                             "2:",
                             line_text!(0: $(concat!("{group} + 4 * ", $r), $a $b;)*),
-                            "prefetcht1 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht1"),
                             "add {group}, {step}",
                             line_text!(1: $(concat!("{group} + 4 * ", $r), $a $b;)*),
                             "add {group}, {step}",
@@ -223,8 +166,7 @@ macro_rules! tiles {
                             line_text!(3: $(concat!("{group} + 4 * ", $r), $a $b;)*),
                             "add {group}, {step}",
                             line_text!(4: $(concat!("{group} + 4 * ", $r), $a $b;)*),
-                            "prefetcht1 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht1"),
                             "add {group}, {step}",
                             line_text!(5: $(concat!("{group} + 4 * ", $r), $a $b;)*),
                             "add {group}, {step}",

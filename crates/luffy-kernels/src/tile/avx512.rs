@@ -10,66 +10,14 @@ use std::arch::x86_64::{
     _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
-use super::{Ask, Left, Panel, WIDE};
+use super::{Ask, Tile, Tiles, WIDE};
 
 /// Most rows of a tile: sixteen registers of sums are more than additions in flight on any processor, and a number of
 /// each row fills a line of the cache.
-pub(super) const TALL: usize = WIDE;
+const TALL: usize = WIDE;
 
-/// Rows in tiles.
-///
-/// # Safety
-/// `rows` rows of `panel.lines.len()` values lie in `left`, which is laid out for tiles as high as these; there is room
-/// for `rows` rows of sixteen at `out`, `stride` apart, and with `add` there are values.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn strip(
-    rows: usize,
-    panel: Panel<'_>,
-    left: Left<'_>,
-    out: *mut f32,
-    stride: usize,
-    add: bool,
-) {
-    let lines = panel.lines;
-    let from = left.data().as_ptr();
-    let n_tiles = rows.div_ceil(TALL);
-    let mut tile = 0;
-    // Row to row of the left matrix, from one value of a row to the next, which of the two a tile wants, and
-    // with which lines it asks.
-    let (row, step, tiles, every) = match left {
-        Left::Rows(_, row) => (row, row, &BY_ROWS, 1),
-        Left::Columns(_, step) => (1, step, &BY_COLUMNS, 4),
-        Left::Packed(_) => (lines.len(), TALL, &BY_COLUMNS, 4),
-    };
-    let mut top = 0;
-    while top < rows {
-        let height = match (left, rows - top) {
-            // Two tiles of about one height: a low one would wait for its own sums.
-            (Left::Rows(..) | Left::Columns(..), rest @ 17..=24) => rest.div_ceil(2),
-            (_, rest) => rest.min(TALL),
-        };
-        // Safety: the tile is a part of what the caller vouches for.
-        unsafe {
-            let (from, out) = (from.wrapping_add(top * row), out.add(top * stride));
-            tiles[height - 1](
-                lines,
-                (from, step),
-                out,
-                stride,
-                add,
-                panel.ask(tile, n_tiles, every),
-            );
-        }
-        top += height;
-        tile += 1;
-    }
-}
-
-/// A tile of some rows of the left matrix: `from` is its first value, `step` is as the table says.
-///
-/// # Safety
-/// As [`strip`] says, for as many rows as the tile is high.
-type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool, Ask);
+pub(super) static TILES: Tiles =
+    Tiles { by_rows: &BY_ROWS, by_columns: &BY_COLUMNS, halved: 17..=24 };
 
 /// For each height a tile of rows that lie one after the other, `step` apart.
 static BY_ROWS: [Tile; TALL] = [
@@ -127,7 +75,7 @@ macro_rules! tile {
 macro_rules! pair {
     ($rows:ident $columns:ident: $(($r:literal $sum:ident $place:literal))*) => {
         /// # Safety
-        /// As many rows of `lines.len()` values begin `row` apart; the result is as [`strip`] says.
+        /// As many rows of `lines.len()` values begin `row` apart; the result is as [`Tile`] says.
         #[target_feature(enable = "avx512f")]
         unsafe fn $rows(
             lines: &[[f32; WIDE]],
@@ -151,17 +99,13 @@ macro_rules! pair {
                             ".p2align 5",
                             "2:",
                             line_text!(0: $($place, $sum;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             line_text!(1: $(concat!($place, " + 4"), $sum;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             line_text!(2: $(concat!($place, " + 8"), $sum;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             line_text!(3: $(concat!($place, " + 12"), $sum;)*),
-                            "prefetcht0 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht0"),
                             "add {line}, 4 * 64",
                             "add {p0}, 4 * 4",
                             "add {p1}, 4 * 4",
@@ -196,7 +140,7 @@ macro_rules! pair {
         }
 
         /// # Safety
-        /// `lines.len()` groups of as many values begin `step` apart; the result is as [`strip`] says.
+        /// `lines.len()` groups of as many values begin `step` apart; the result is as [`Tile`] says.
         #[target_feature(enable = "avx512f")]
         unsafe fn $columns(
             lines: &[[f32; WIDE]],
@@ -217,8 +161,7 @@ macro_rules! pair {
                             ".p2align 5",
                             "2:",
                             line_text!(0: $(concat!("{group} + 4 * ", $r), $sum;)*),
-                            "prefetcht1 [{ask}]",
-                            "add {ask}, {ask_step}",
+                            ask_text!("prefetcht1"),
                             "add {group}, {step}",
                             line_text!(1: $(concat!("{group} + 4 * ", $r), $sum;)*),
                             "add {group}, {step}",

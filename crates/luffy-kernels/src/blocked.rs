@@ -98,10 +98,11 @@ pub(crate) unsafe fn product(
     let go = |a: &LeftRows<'_>| {
         let shares = Shares { next: AtomicUsize::new(0), n, n_threads };
         let work = |_| {
-            while let Some(columns) = shares.take() {
+            let mut taken = shares.take();
+            while let Some(columns) = taken {
                 let part = Part { a, b, columns, shares: &shares };
                 // Safety: no other task has these columns, and the caller vouches for what is added to.
-                unsafe { part.make(out, add) };
+                taken = unsafe { part.make(out, add) };
             }
         };
         if is_parallel {
@@ -162,15 +163,11 @@ impl Shares {
         start..(start + len).min(self.n)
     }
 
+    /// The next columns, for the thread that asks alone.
     fn take(&self) -> Option<Range<usize>> {
         let step = |start| (start < self.n).then(|| self.from(start).end);
         let start = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
         Some(self.from(start))
-    }
-
-    /// What would be taken if it were taken now.
-    fn peek(&self) -> Range<usize> {
-        self.from(self.next.load(Ordering::Relaxed).min(self.n))
     }
 }
 
@@ -183,21 +180,31 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// Makes these columns of the result, and takes the next before the last part of the inner size: so they are asked
+    /// for by who lays them out.
+    ///
     /// # Safety
     /// Nobody else touches these columns of the result meanwhile; with `add`, their values are there.
     #[allow(unsafe_code, reason = "results are written before anybody reads them")]
-    unsafe fn make(&self, out: Target<'_>, add: bool) {
+    unsafe fn make(&self, out: Target<'_>, add: bool) -> Option<Range<usize>> {
         let Self { a, b, columns, .. } = self;
         let depth = a.depth;
         let out = out.at(a.rows.start, columns.start);
         // Panels begin in different sets of the cache.
         let panel = (depth + 1) * WIDE;
+        let mut taken = None;
         with_room(&PANELS, columns.len().div_ceil(WIDE) * panel, |panels| {
             for start in a.inner.clone().step_by(depth) {
                 let inner = start..(start + depth).min(a.inner.end);
                 lay_out(*b, inner.clone(), columns.clone(), panels, panel);
                 let add = add || start > 0;
-                let after = self.after(inner.end);
+                // What will be laid out next: from which row on, and which columns.
+                let after = if inner.end < a.inner.end {
+                    (inner.end, columns.clone())
+                } else {
+                    taken = self.shares.take();
+                    (a.inner.start, taken.clone().unwrap_or_default())
+                };
                 for top in (0..a.rows.len()).step_by(ROWS) {
                     let height = (a.rows.len() - top).min(ROWS);
                     let left = a.part(&inner, top);
@@ -213,17 +220,10 @@ impl Part<'_> {
                 }
             }
         });
+        taken
     }
 
-    /// What will be laid out after the inner size up to here: from which row on, and which columns.
-    fn after(&self, inner_end: usize) -> (usize, Range<usize>) {
-        if inner_end < self.a.inner.end {
-            return (inner_end, self.columns.clone());
-        }
-        (self.a.inner.start, self.shares.peek())
-    }
-
-    /// That of it for which rows from `top` on ask while they meet panel `i`.
+    /// That of what is laid out next for which rows from `top` on ask while they meet panel `i`.
     fn next(&self, (row, columns): &(usize, Range<usize>), i: usize, top: usize) -> Next<'_> {
         let (column, strides) = (columns.start + i * WIDE, self.b.strides);
         if column >= columns.end {

@@ -75,7 +75,8 @@ pub(crate) fn is_faster() -> bool {
 /// columns there are nor on the number of threads.
 ///
 /// Columns of the result are shared out: who makes some of them lays out those of `b`, a part of the inner size at a
-/// time, and goes over all rows while they are in its cache. Threads take the next columns when they are done.
+/// time, and goes over all rows while they are in its cache. Threads take the next columns in their last such part, and
+/// ask for them meanwhile.
 ///
 /// # Safety
 /// With `add`, the values of the result are there.

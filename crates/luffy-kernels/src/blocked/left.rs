@@ -14,7 +14,7 @@ pub(super) struct LeftRows<'a> {
     pub(super) inner: Range<usize>,
     /// Most of the inner size at a time.
     pub(super) depth: usize,
-    /// Not where they lie but laid out: for each part of the inner size six rows after six rows.
+    /// Not where they lie but laid out: for each part of the inner size tile after tile, [`tall`] rows each.
     pub(super) packed: Option<&'a [f32]>,
 }
 

@@ -3,6 +3,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: luffy_kernels::LineAllocator = luffy_kernels::LineAllocator;
+
 fn main() -> ExitCode {
     luffy_kernels::keep_large_blocks();
     match luffy_cli::commands::run() {

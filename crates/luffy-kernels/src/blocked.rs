@@ -3,8 +3,8 @@
 //! The library packs both sides for every product and counts every round of its inner loop; with the inner
 //! sizes of small models (32 in a head, 256 in a layer) that is a quarter of its time on a processor without
 //! AVX-512. Threads share out columns of `b`, not rows of `a`: a panel is laid out by who reads it, and while it is
-//! multiplied the one that will lie in its place is asked for. Rows of `a` are laid out by all before, where that
-//! pays, or read where they lie.
+//! multiplied the next one is asked for (`part.rs`). Rows of `a` are laid out by all before, where that pays, or read
+//! where they lie (`left.rs`).
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -14,18 +14,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::gemm::{View, takes_threads};
-use crate::tile::{Next, Panel, Target, WIDE, ask_for, narrow_strip, tall, turn};
+use crate::tile::{Target, WIDE, lie_in_lines, tall};
 
 mod left;
+mod part;
 
 use left::LeftRows;
+use part::Part;
 
 /// Most of the inner size that a tile adds up before its sums go to the result.
 const DEPTH: usize = 384;
 
-/// Most columns of `b` that a task lays out, and rows of `a` that meet them: both stay in the cache of a core.
-const COLUMNS: usize = 128;
-const ROWS: usize = 240;
+/// Most rows of `a` at a time: a part of them stays in the cache of a core.
+const ROWS: usize = 256;
+
+/// Most columns of `b` that a task has; and where more rows meet them than go at a time, so that panels are kept: these
+/// stay in the cache of a core as well.
+const COLUMNS: usize = 512;
+const KEPT_COLUMNS: usize = 128;
 
 /// Fewest columns of a task, where threads share.
 const FEWEST: usize = 16;
@@ -34,7 +40,11 @@ const FEWEST: usize = 16;
 const LEFT: usize = 1 << 21;
 const LEFT_ROWS: usize = 3072;
 
-/// Columns from which on it pays to lay out rows of `a` that lie across, and those that lie one after the other, with
+/// Most values of `a` that are read where they lie across, in lines of the cache: more are read from memory again and
+/// again.
+const ACROSS: usize = 1 << 21;
+
+/// Columns from which on it pays to lay out rows of `a` that lie across otherwise, and those that lie one after the other, with
 /// tiles of six rows and of sixteen: what these read where it lies is as fast, until it leaves the cache between tasks.
 const WORTH_TURNING: usize = 128;
 const WORTH_PACKING: usize = 768;
@@ -74,9 +84,9 @@ pub(crate) fn is_faster() -> bool {
 /// one chain of fused additions for each [`DEPTH`] of the inner size: it depends neither on how many rows and
 /// columns there are nor on the number of threads.
 ///
-/// Columns of the result are shared out: who makes some of them lays out those of `b`, a part of the inner size at a
-/// time, and goes over all rows while they are in its cache. Threads take the next columns in their last such part, and
-/// ask for them meanwhile.
+/// Columns of the result are shared out: who makes some of them lays out those of `b`, sixteen of them and a part of the
+/// inner size at a time, and goes over rows while they are in its cache. Threads take the next columns before they have
+/// gone over the last sixteen, and ask for them meanwhile.
 ///
 /// # Safety
 /// With `add`, the values of the result are there.
@@ -97,7 +107,8 @@ pub(crate) unsafe fn product(
     let is_parallel = takes_threads(m, n, k);
     let n_threads = if is_parallel { rayon::current_num_threads() } else { 1 };
     let go = |a: &LeftRows<'_>| {
-        let shares = Shares { next: AtomicUsize::new(0), n, n_threads };
+        let most = if a.rows.len() > ROWS { KEPT_COLUMNS } else { COLUMNS };
+        let shares = Shares { next: AtomicUsize::new(0), n, n_threads, most };
         let work = |_| {
             let mut taken = shares.take();
             while let Some(columns) = taken {
@@ -113,6 +124,7 @@ pub(crate) unsafe fn product(
         }
     };
     let worth = match a.strides {
+        [1, column] if tall() == WIDE && m * k <= ACROSS && lie_in_lines(a.data, column) => n + 1,
         [_, 1] if tall() == WIDE => WORTH_PACKING_WIDE,
         [_, 1] => WORTH_PACKING,
         [1, _] => WORTH_TURNING,
@@ -149,6 +161,8 @@ struct Shares {
     next: AtomicUsize,
     n: usize,
     n_threads: usize,
+    /// Most columns at a time.
+    most: usize,
 }
 
 impl Shares {
@@ -156,10 +170,10 @@ impl Shares {
     /// to their ends together.
     fn from(&self, start: usize) -> Range<usize> {
         let len = if self.n_threads == 1 {
-            COLUMNS
+            self.most
         } else {
             let left = (self.n - start) / (2 * self.n_threads);
-            left.next_multiple_of(WIDE).clamp(FEWEST, COLUMNS)
+            left.next_multiple_of(WIDE).clamp(FEWEST, self.most)
         };
         start..(start + len).min(self.n)
     }
@@ -169,121 +183,6 @@ impl Shares {
         let step = |start| (start < self.n).then(|| self.from(start).end);
         let start = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
         Some(self.from(start))
-    }
-}
-
-/// Some columns of the result.
-struct Part<'a> {
-    a: &'a LeftRows<'a>,
-    b: View<'a>,
-    columns: Range<usize>,
-    shares: &'a Shares,
-}
-
-impl Part<'_> {
-    /// Makes these columns of the result, and takes the next before the last part of the inner size: so they are asked
-    /// for by who lays them out.
-    ///
-    /// # Safety
-    /// Nobody else touches these columns of the result meanwhile; with `add`, their values are there.
-    #[allow(unsafe_code, reason = "results are written before anybody reads them")]
-    unsafe fn make(&self, out: Target<'_>, add: bool) -> Option<Range<usize>> {
-        let Self { a, b, columns, .. } = self;
-        let depth = a.depth;
-        let out = out.at(a.rows.start, columns.start);
-        // Panels begin in different sets of the cache.
-        let panel = (depth + 1) * WIDE;
-        let mut taken = None;
-        with_room(&PANELS, columns.len().div_ceil(WIDE) * panel, |panels| {
-            for start in a.inner.clone().step_by(depth) {
-                let inner = start..(start + depth).min(a.inner.end);
-                lay_out(*b, inner.clone(), columns.clone(), panels, panel);
-                let add = add || start > 0;
-                // What will be laid out next: from which row on, and which columns.
-                let after = if inner.end < a.inner.end {
-                    (inner.end, columns.clone())
-                } else {
-                    taken = self.shares.take();
-                    (a.inner.start, taken.clone().unwrap_or_default())
-                };
-                for top in (0..a.rows.len()).step_by(ROWS) {
-                    let height = (a.rows.len() - top).min(ROWS);
-                    let left = a.part(&inner, top);
-                    for (i, panel) in panels.chunks(panel).enumerate() {
-                        let lines = &panel.as_chunks::<WIDE>().0[..inner.len()];
-                        let width = (columns.len() - i * WIDE).min(WIDE);
-                        let panel = Panel { lines, next: self.next(&after, i, top) };
-                        // Safety: as the caller says, or a part was there before this.
-                        unsafe {
-                            narrow_strip(height, panel, left, out.at(top, i * WIDE), width, add);
-                        }
-                    }
-                }
-            }
-        });
-        taken
-    }
-
-    /// That of what is laid out next for which rows from `top` on ask while they meet panel `i`.
-    fn next(&self, (row, columns): &(usize, Range<usize>), i: usize, top: usize) -> Next<'_> {
-        let (column, strides) = (columns.start + i * WIDE, self.b.strides);
-        if column >= columns.end {
-            return Next::Unknown;
-        }
-        let data = &self.b.data[row * strides[0] + column * strides[1]..];
-        Next::Part { data, strides, first_tile: top / tall() }
-    }
-}
-
-/// Rows of `b` that are asked for before they are read: they lie too far apart for the processor to do so.
-const AHEAD: usize = 8;
-
-/// Lays some columns of `b` out in panels of sixteen, `panel` values from one to the next, the missing columns as
-/// zeros.
-fn lay_out(
-    b: View<'_>,
-    inner: Range<usize>,
-    columns: Range<usize>,
-    panels: &mut [f32],
-    panel: usize,
-) {
-    let [row, column] = b.strides;
-    let data = &b.data[inner.start * row + columns.start * column..];
-    if column == 1 {
-        for i in 0..inner.len() {
-            if let Some(later) = data.get((i + AHEAD) * row..) {
-                ask_for(&later[..columns.len().min(later.len())]);
-            }
-            let (full, rest) = data[i * row..][..columns.len()].as_chunks::<WIDE>();
-            let mut lines = panels.chunks_mut(panel).map(|panel| &mut panel[i * WIDE..][..WIDE]);
-            for (from, line) in full.iter().zip(lines.by_ref()) {
-                line.copy_from_slice(from);
-            }
-            for line in lines {
-                line[..rest.len()].copy_from_slice(rest);
-                line[rest.len()..].fill(0.0);
-            }
-        }
-        return;
-    }
-    for (p, panel) in panels.chunks_mut(panel).enumerate() {
-        let data = &data[p * WIDE * column..];
-        let width = (columns.len() - p * WIDE).min(WIDE);
-        let lines = &mut panel.as_chunks_mut::<WIDE>().0[..inner.len()];
-        let mut done = 0;
-        if row == 1 && width == WIDE {
-            let (eights, _) = lines.as_chunks_mut::<8>();
-            for (i, eight) in eights.iter_mut().enumerate() {
-                turn(&data[8 * i..], column, eight, 0);
-                turn(&data[8 * i + 8 * column..], column, eight, 8);
-            }
-            done = eights.len() * 8;
-        }
-        for (i, line) in lines.iter_mut().enumerate().skip(done) {
-            for (j, value) in line.iter_mut().enumerate() {
-                *value = if j < width { data[i * row + j * column] } else { 0.0 };
-            }
-        }
     }
 }
 
@@ -336,6 +235,8 @@ mod tests {
             [6, 800, 16],
             [250, 800, 130],
             [200, 390, 800],
+            [208, 390, 192],
+            [304, 150, 160],
             [LEFT_ROWS + 8, 9, 300],
             [700, 3200, 8],
         ];

@@ -13,7 +13,7 @@
 //! This crate is the one place in the workspace with `unsafe` code: matrix products, behind checks
 //! of every bound, into buffers that are not filled with zeros before (`gemm.rs`, `blocked.rs`, `packed.rs`); their
 //! tiles in vector instructions (`tile.rs`); calls of functions compiled for instructions that the processor was
-//! asked for (`simd.rs`); and the calls that tune the allocator (`allocator.rs`).
+//! asked for (`simd.rs`); and the allocator and the calls that tune it (`allocator.rs`).
 
 #![allow(
     clippy::inline_always,
@@ -47,7 +47,7 @@ mod swiglu;
 mod tile;
 
 pub use adamw::{AdamWRule, adamw_step, sum_of_squares};
-pub use allocator::keep_large_blocks;
+pub use allocator::{LineAllocator, keep_large_blocks};
 pub use attention::{Attended, attention, attention_backward};
 pub use cache::KvCache;
 pub use collect::collect_rows;
@@ -60,3 +60,8 @@ pub use same::is_same_buffer;
 pub use scores::{TokenScores, token_scores, token_scores_backward};
 pub use simd::softmax_weights;
 pub use swiglu::{swiglu, swiglu_backward};
+
+/// Matrices of tests lie in lines of the cache where their sizes allow it, as in the program.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: LineAllocator = LineAllocator;

@@ -1,5 +1,8 @@
 //! `SwiGLU`.
 
+#[cfg(feature = "flex")]
+use std::mem::MaybeUninit;
+
 use burn::tensor::{Tensor, activation};
 
 use crate::compose::{leaf, of, pull};
@@ -14,16 +17,28 @@ const CHUNK: usize = 1 << 16;
 
 /// `gate sigmoid(gate) up`, element by element: `[N, d]` both, to the same.
 ///
+/// # Panics
+/// If the shapes differ.
+///
 /// # Reference
 /// "GLU Variants Improve Transformer", <https://arxiv.org/abs/2002.05202>.
 pub fn swiglu(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+    assert_eq!(gate.dims(), up.dims(), "one shape for both");
     #[cfg(feature = "flex")]
     if let (Some(gates), Some(ups)) = (host::values(gate), host::values(up)) {
-        let mut out = vec![0.0; gates.len()];
         let inputs = gates.par_chunks(CHUNK).zip(ups.par_chunks(CHUNK));
-        out.par_chunks_mut(CHUNK)
-            .zip(inputs)
-            .for_each(|(out, (gates, ups))| products(gates, ups, out));
+        #[allow(
+            unsafe_code,
+            reason = "a buffer that is written once is not filled with zeros before"
+        )]
+        // Safety: the three are of one length, and the loop writes all of one.
+        let out = unsafe {
+            host::written(gates.len(), |out| {
+                out.par_chunks_mut(CHUNK)
+                    .zip(inputs)
+                    .for_each(|(out, (gates, ups))| products(gates, ups, out));
+            })
+        };
         return host::tensor(out, gate.dims(), &gate.device());
     }
     composed(gate.clone(), up.clone())
@@ -68,9 +83,9 @@ pub fn swiglu_backward(gate: Tensor<2>, up: Tensor<2>, dy: &Tensor<2>) -> (Tenso
 
 #[cfg(feature = "flex")]
 simd::vectorized! {
-    fn products(gates: &[f32], ups: &[f32], out: &mut [f32]) {
+    fn products(gates: &[f32], ups: &[f32], out: &mut [MaybeUninit<f32>]) {
         for ((out, g), u) in out.iter_mut().zip(gates).zip(ups) {
-            *out = g * u / (1.0 + simd::exp(-g));
+            out.write(g * u / (1.0 + simd::exp(-g)));
         }
     }
 

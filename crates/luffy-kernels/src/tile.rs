@@ -21,6 +21,9 @@ macro_rules! ask_text {
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod laying;
+
+pub(crate) use laying::{Columns, laying_strip, lie_in_lines};
 
 /// Numbers that lie side by side in the layouts of this crate.
 pub(crate) const WIDE: usize = 16;
@@ -47,12 +50,10 @@ pub(crate) struct Panel<'a> {
 pub(crate) enum Next<'a> {
     Unknown,
     Lines(&'a [[f32; WIDE]]),
-    /// Sixteen columns of a matrix, from their first value on, with as many rows as the panel has lines. Tiles of other
-    /// strips have asked before, so many.
+    /// Sixteen columns of a matrix, from their first value on, with as many rows as the panel has lines.
     Part {
         data: &'a [f32],
         strides: [usize; 2],
-        first_tile: usize,
     },
 }
 
@@ -76,14 +77,13 @@ impl Panel<'_> {
                 let step = size_of_val(lines).div_ceil((k * n_tiles).max(1));
                 Ask { at: lines.as_ptr().cast::<u8>().wrapping_add(tile * k * step), step }
             }
-            // A row with each line, or one tile the first of four rows, the next the second.
-            Next::Part { data, strides: [row, 1], first_tile } if first_tile + tile < every => {
-                ask(data, (first_tile + tile) * row, row)
+            // A row with each line, or one tile the first of four rows, the next the second. The last number of it:
+            // where sixteen lie in two lines, the first is the second of the columns before.
+            Next::Part { data, strides: [row, 1] } if tile < every => {
+                ask(data, tile * row + WIDE - 1, row)
             }
             // A column each.
-            Next::Part { data, strides: [1, column], first_tile } if first_tile + tile < WIDE => {
-                ask(data, (first_tile + tile) * column, 1)
-            }
+            Next::Part { data, strides: [1, column] } if tile < WIDE => ask(data, tile * column, 1),
             // What is there.
             Next::Part { .. } | Next::Unknown => ask(self.lines.as_flattened(), 0, 0),
         }
@@ -99,10 +99,19 @@ impl Panel<'_> {
 /// for sixteen numbers of each in the result, and with `add` there are numbers.
 type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool, Ask);
 
+/// The tallest tile of rows that lie one after the other, which lays out the lines of its panel: it reads each where it
+/// lies, so many values behind the one before, and writes it to its place.
+///
+/// # Safety
+/// As of [`Tile`]; every line lies in its source.
+type LayingTile =
+    unsafe fn(&mut [[f32; WIDE]], (*const f32, usize), (*const f32, usize), *mut f32, usize, bool);
+
 /// The tiles of one kind of instructions, one for each height.
 struct Tiles {
     by_rows: &'static [Tile],
     by_columns: &'static [Tile],
+    laying: Option<LayingTile>,
     /// So many rows are two tiles of about one height: a low one would wait for its own sums.
     halved: RangeInclusive<usize>,
 }
@@ -444,18 +453,16 @@ mod tests {
     fn tiles_ask_for_all_that_comes_next() {
         let (now, data) = (lines(36), values(36 * 50));
         let later = data.as_chunks().0;
-        let part = |strides, first_tile| Next::Part { data: &data, strides, first_tile };
+        let part = |strides| Next::Part { data: &data, strides };
         for (every, n_tiles, next, runs) in [
-            (1, 3, [Next::Lines(&later[..36]); 2], [36 * 16, 0, 1]),
-            (1, 5, [Next::Lines(&later[..100]); 2], [100 * 16, 0, 1]),
-            (1, 2, [part([50, 1], 0), part([50, 1], 2)], [16, 50, 36]),
-            (4, 2, [part([50, 1], 0), part([50, 1], 2)], [16, 50, 36]),
-            (4, 8, [part([1, 50], 0), part([1, 50], 8)], [36, 50, 16]),
+            (1, 3, Next::Lines(&later[..36]), [36 * 16, 0, 1]),
+            (1, 5, Next::Lines(&later[..100]), [100 * 16, 0, 1]),
+            (1, 2, part([50, 1]), [16, 50, 36]),
+            (4, 4, part([50, 1]), [16, 50, 36]),
+            (4, 16, part([1, 50]), [36, 50, 16]),
         ] {
             let mut asked = std::collections::BTreeSet::new();
-            for (next, tile) in
-                next.into_iter().flat_map(|next| (0..n_tiles).map(move |t| (next, t)))
-            {
+            for tile in 0..n_tiles {
                 let Ask { at, step } = Panel { lines: &now, next }.ask(tile, n_tiles, every);
                 asked.extend((0..36).step_by(every).map(|i| at as usize + i * step));
             }

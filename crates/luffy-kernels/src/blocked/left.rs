@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::gemm::View;
-use crate::tile::{LOW, Left, WIDE, tall};
+use crate::tile::{LOW, Left, WIDE, ask_for, tall};
 
 /// Some rows of `a` and some of the inner size.
 pub(super) struct LeftRows<'a> {
@@ -20,6 +20,10 @@ pub(super) struct LeftRows<'a> {
 
 /// Tiles of `a` that one task lays out.
 const GROUP: usize = 16;
+
+/// Values of rows that lie across are asked for so many before they are read: they lie too far apart for the processor
+/// to do so.
+const AHEAD: usize = 8;
 
 impl LeftRows<'_> {
     /// A part of the inner size, from row `top` of these on, which begins a tile.
@@ -86,8 +90,12 @@ impl LeftRows<'_> {
             }
             return;
         }
+        let width = rows_left.min(room.len() / k);
         for i in 0..k {
             let from = &data[i * column..];
+            if row == 1 && i + AHEAD < k {
+                ask_for(&data[(i + AHEAD) * column..][..width]);
+            }
             for (tile, room) in room.chunks_mut(TALL * k).enumerate() {
                 let to = &mut room[i * TALL..(i + 1) * TALL];
                 let first = tile * TALL;

@@ -14,7 +14,7 @@ use std::arch::x86_64::{
 use super::{Ask, LOW as TALL, Tile, Tiles, WIDE};
 
 pub(super) static TILES: Tiles =
-    Tiles { by_rows: &BY_ROWS, by_columns: &BY_COLUMNS, halved: 7..=10 };
+    Tiles { by_rows: &BY_ROWS, by_columns: &BY_COLUMNS, laying: None, halved: 7..=10 };
 
 /// For each height a tile of rows that lie one after the other, `step` apart.
 static BY_ROWS: [Tile; TALL] = [rows_1, rows_2, rows_3, rows_4, rows_5, rows_6];

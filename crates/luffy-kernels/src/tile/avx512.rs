@@ -17,7 +17,7 @@ use super::{Ask, Tile, Tiles, WIDE};
 const TALL: usize = WIDE;
 
 pub(super) static TILES: Tiles =
-    Tiles { by_rows: &BY_ROWS, by_columns: &BY_COLUMNS, halved: 17..=24 };
+    Tiles { by_rows: &BY_ROWS, by_columns: &BY_COLUMNS, laying: Some(laying), halved: 17..=24 };
 
 /// For each height a tile of rows that lie one after the other, `step` apart.
 static BY_ROWS: [Tile; TALL] = [
@@ -44,8 +44,24 @@ macro_rules! add_line {
 /// The same as text for line `$n` of a round, the number for row `r` at `place`.
 macro_rules! line_text {
     ($n:literal: $($place:expr, $sum:ident;)*) => {
+        concat!("vmovups {w}, [{line} + 64 * ", $n, "]\n", sums_text!($($place, $sum;)*))
+    };
+}
+
+/// And for a line that is read at its source and written to its place.
+macro_rules! laid_text {
+    ($n:literal: $($place:expr, $sum:ident;)*) => {
         concat!(
-            "vmovups {w}, [{line} + 64 * ", $n, "]\n",
+            "vmovups {w}, [{source}]\nadd {source}, {source_step}\n",
+            "vmovups [{line} + 64 * ", $n, "], {w}\n",
+            sums_text!($($place, $sum;)*)
+        )
+    };
+}
+
+macro_rules! sums_text {
+    ($($place:expr, $sum:ident;)*) => {
+        concat!(
             $("vfmadd231ps {", stringify!($sum), "}, {w}, dword ptr [", $place, "]{{1to16}}\n",)*
         )
     };
@@ -56,7 +72,8 @@ macro_rules! line_text {
 macro_rules! tile {
     ($held:ident, $height:expr, $out:ident, $stride:ident, $add:ident, $sum:block) => {
         for r in 0..$height {
-            _mm_prefetch::<_MM_HINT_T0>($out.add(r * $stride).cast());
+            // The last number: where sixteen lie in two lines, the tile to the left wrote to the first.
+            _mm_prefetch::<_MM_HINT_T0>($out.add(r * $stride + WIDE - 1).cast());
         }
         let mut $held: [__m512; $height] = [_mm512_setzero_ps(); $height];
         $sum
@@ -194,9 +211,73 @@ macro_rules! pair {
     };
 }
 
+/// The tile that lays out its panel, for all rows of the list.
+macro_rules! laying {
+    ($(($r:literal $sum:ident $place:literal))*) => {
+        /// # Safety
+        /// As [`super::LayingTile`] says.
+        #[target_feature(enable = "avx512f")]
+        unsafe fn laying(
+            lines: &mut [[f32; WIDE]],
+            (mut source, source_step): (*const f32, usize),
+            (from, row): (*const f32, usize),
+            out: *mut f32,
+            stride: usize,
+            add: bool,
+        ) {
+            let mut line = lines.as_mut_ptr().cast::<f32>();
+            let rounds = lines.len() / 4;
+            // Safety: every round moves on by four lines, as many rows of the source and as many values of each row.
+            unsafe {
+                tile!(held, TALL, out, stride, add, {
+                    if rounds > 0 {
+                        asm!(
+                            ".p2align 5",
+                            "2:",
+                            laid_text!(0: $($place, $sum;)*),
+                            laid_text!(1: $(concat!($place, " + 4"), $sum;)*),
+                            laid_text!(2: $(concat!($place, " + 8"), $sum;)*),
+                            laid_text!(3: $(concat!($place, " + 12"), $sum;)*),
+                            "add {line}, 4 * 64",
+                            "add {p0}, 4 * 4",
+                            "add {p1}, 4 * 4",
+                            "add {p2}, 4 * 4",
+                            "add {p3}, 4 * 4",
+                            "add {p4}, 4 * 4",
+                            "add {p5}, 4 * 4",
+                            "dec {rounds}",
+                            "jnz 2b",
+                            line = inout(reg) line,
+                            source = inout(reg) source,
+                            source_step = in(reg) 4 * source_step,
+                            p0 = inout(reg) from => _,
+                            p1 = inout(reg) from.wrapping_add(3 * row) => _,
+                            p2 = inout(reg) from.wrapping_add(6 * row) => _,
+                            p3 = inout(reg) from.wrapping_add(9 * row) => _,
+                            p4 = inout(reg) from.wrapping_add(12 * row) => _,
+                            p5 = inout(reg) from.wrapping_add(15 * row) => _,
+                            row = in(reg) 4 * row,
+                            rounds = inout(reg) rounds => _,
+                            $($sum = inout(zmm_reg) held[$r],)*
+                            w = out(zmm_reg) _,
+                            options(nostack),
+                        );
+                    }
+                    for i in 4 * rounds..lines.len() {
+                        _mm512_storeu_ps(line, _mm512_loadu_ps(source));
+                        add_line!(held, line, r => from.add(r * row + i));
+                        line = line.add(WIDE);
+                        source = source.wrapping_add(source_step);
+                    }
+                });
+            }
+        }
+    };
+}
+
 /// A pair of tiles for every height: as many rows as the list has up to a name.
 macro_rules! pairs {
-    ([$($before:tt)*]) => {};
+    ([$($before:tt)*]) => { laying!($($before)*); };
     ([$($before:tt)*] $rows:ident $columns:ident $row:tt $($rest:tt)*) => {
         pair!($rows $columns: $($before)* $row);
         pairs!([$($before)* $row] $($rest)*);

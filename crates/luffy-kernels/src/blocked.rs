@@ -33,6 +33,9 @@ const ROWS: usize = 256;
 const COLUMNS: usize = 512;
 const KEPT_COLUMNS: usize = 128;
 
+/// Fewest values of a result that pass the cache by, where they are written once and read later.
+const STREAMED: usize = 1 << 19;
+
 /// Fewest columns of a task, where threads share.
 const FEWEST: usize = 16;
 
@@ -104,6 +107,9 @@ pub(crate) unsafe fn product(
     let (m, n, k) = (a.rows, b.columns, a.columns);
     let out = Target::new(&mut out[..(m - 1) * stride + n], stride);
     let depth = k.div_ceil(k.div_ceil(DEPTH));
+    // What a transposed left matrix gives is a gradient of weights, which nobody reads before all are there.
+    let is_for_later = a.strides[0] == 1 && k <= depth && m * n >= STREAMED;
+    let out = if is_for_later { out.streamed() } else { out };
     let is_parallel = takes_threads(m, n, k);
     let n_threads = if is_parallel { rayon::current_num_threads() } else { 1 };
     let go = |a: &LeftRows<'_>| {
@@ -237,6 +243,8 @@ mod tests {
             [200, 390, 800],
             [208, 390, 192],
             [304, 150, 160],
+            // Streamed, where the left one lies across.
+            [1040, 20, 512],
             [LEFT_ROWS + 8, 9, 300],
             [700, 3200, 8],
         ];

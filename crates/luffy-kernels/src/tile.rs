@@ -57,6 +57,15 @@ pub(crate) enum Next<'a> {
     },
 }
 
+/// How sums come to the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Put,
+    Add,
+    /// Past the cache, where the tile can.
+    Stream,
+}
+
 /// What a tile asks for: with line `i` the number `i * step` bytes behind `at`.
 #[derive(Debug, Clone, Copy)]
 struct Ask {
@@ -91,13 +100,13 @@ impl Panel<'_> {
 }
 
 /// A tile of some rows: lines of a panel; the first value of the left matrix, and values from one row to the next or,
-/// where values `i` lie side by side, from one `i` to the next; the result, and values from row to row there; whether to
-/// add to it; what to ask for.
+/// where values `i` lie side by side, from one `i` to the next; the result, and values from row to row there; how to
+/// write it; what to ask for.
 ///
 /// # Safety
 /// The processor has its instructions. For as many rows as the tile is high: they lie in the left matrix, there is room
 /// for sixteen numbers of each in the result, and with `add` there are numbers.
-type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool, Ask);
+type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, Store, Ask);
 
 /// The tallest tile of rows that lie one after the other, which lays out the lines of its panel: it reads each where it
 /// lies, so many values behind the one before, and writes it to its place.
@@ -105,7 +114,7 @@ type Tile = unsafe fn(&[[f32; WIDE]], (*const f32, usize), *mut f32, usize, bool
 /// # Safety
 /// As of [`Tile`]; every line lies in its source.
 type LayingTile =
-    unsafe fn(&mut [[f32; WIDE]], (*const f32, usize), (*const f32, usize), *mut f32, usize, bool);
+    unsafe fn(&mut [[f32; WIDE]], (*const f32, usize), (*const f32, usize), *mut f32, usize, Store);
 
 /// The tiles of one kind of instructions, one for each height.
 struct Tiles {
@@ -163,7 +172,7 @@ impl Tiles {
             let from = (from.wrapping_add(top * row), step);
             let to = out.start.wrapping_add(top * out.stride);
             // Safety: the tile is a part of what the caller vouches for.
-            unsafe { tiles[height - 1](lines, from, to, out.stride, add, ask) };
+            unsafe { tiles[height - 1](lines, from, to, out.stride, out.store(add), ask) };
             top += height;
             tile += 1;
         }
@@ -204,6 +213,8 @@ pub(crate) struct Target<'a> {
     start: *mut f32,
     len: usize,
     stride: usize,
+    /// Whether nobody reads it soon and its rows begin at lines of the cache: what is not added to goes past the cache.
+    streams: bool,
     lent: PhantomData<&'a mut [MaybeUninit<f32>]>,
 }
 
@@ -217,7 +228,35 @@ unsafe impl Sync for Target<'_> {}
 impl<'a> Target<'a> {
     pub(crate) const fn new(room: &'a mut [MaybeUninit<f32>], stride: usize) -> Self {
         let (start, len) = (room.as_mut_ptr().cast(), room.len());
-        Self { start, len, stride, lent: PhantomData }
+        Self { start, len, stride, streams: false, lent: PhantomData }
+    }
+
+    /// The same, past the cache where its rows begin at lines: reading what is written over, and writing back what it
+    /// takes the place of, are spared. Who writes calls [`Self::finish`] before others read.
+    pub(crate) fn streamed(self) -> Self {
+        let bytes = size_of::<[f32; WIDE]>();
+        let streams = self.stride.is_multiple_of(WIDE) && self.start.addr().is_multiple_of(bytes);
+        Self { streams, ..self }
+    }
+
+    /// Lets other threads see what this one has written.
+    pub(crate) fn finish(self) {
+        #[cfg(target_arch = "x86_64")]
+        if self.streams {
+            #[allow(unsafe_code, reason = "an instruction that every such processor has")]
+            // Safety: as the reason says.
+            unsafe {
+                std::arch::x86_64::_mm_sfence();
+            }
+        }
+    }
+
+    const fn store(self, add: bool) -> Store {
+        match (add, self.streams) {
+            (true, _) => Store::Add,
+            (false, true) => Store::Stream,
+            (false, false) => Store::Put,
+        }
     }
 
     /// What lies behind this row and column.
@@ -419,6 +458,31 @@ mod tests {
                     assert!((f64::from(*sum) - exact).abs() < 1e-4, "{sum} is not {exact}");
                 }
             }
+        }
+    }
+
+    /// What goes past the cache is the same, whatever rows begin at, and what is added to does not.
+    #[test]
+    fn streams_write_the_same() {
+        let (lines, x) = (lines(37), values(40 * 40));
+        let panel = Panel { lines: &lines, next: Next::Unknown };
+        for ((rows, add), first) in [(1, false), (16, false), (23, false), (40, false), (40, true)]
+            .into_iter()
+            .flat_map(|case| [0, 3].map(|first| (case, first)))
+        {
+            let [mut plain, mut streamed] = [0; 2].map(|_| values(40 * 48));
+            #[allow(unsafe_code, reason = "as in `strip_into`")]
+            // Safety: numbers are written over numbers, and the results are not shared.
+            unsafe {
+                let [plain, streamed] = [&mut plain, &mut streamed]
+                    .map(|out| Target::new(&mut as_room(out)[first..], 48));
+                let streamed = streamed.streamed();
+                assert_eq!(streamed.streams, first == 0, "where rows begin at lines");
+                strip(rows, panel, Left::Columns(&x, 40), plain, add);
+                strip(rows, panel, Left::Columns(&x, 40), streamed, add);
+                streamed.finish();
+            }
+            assert_eq!(plain, streamed, "{rows} rows, {add}");
         }
     }
 

@@ -76,6 +76,7 @@ impl Part<'_> {
                 }
             }
         });
+        out.finish();
         taken
     }
 

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
-use super::{Ask, LOW as TALL, Tile, Tiles, WIDE};
+use super::{Ask, LOW as TALL, Store, Tile, Tiles, WIDE};
 
 pub(super) static TILES: Tiles =
     Tiles { by_rows: &BY_ROWS, by_columns: &BY_COLUMNS, laying: None, halved: 7..=10 };
@@ -53,7 +53,7 @@ macro_rules! line_text {
 /// What a tile does before and after its sums. Sums that go from one function to another go through
 /// memory: so it is a macro.
 macro_rules! tile {
-    ($held:ident, $height:literal, $out:ident, $stride:ident, $add:ident, $sum:block) => {
+    ($held:ident, $height:literal, $out:ident, $stride:ident, $store:ident, $sum:block) => {
         for r in 0..$height {
             _mm_prefetch::<_MM_HINT_T0>($out.add(r * $stride).cast());
         }
@@ -61,7 +61,7 @@ macro_rules! tile {
         $sum
         for (r, mut held) in $held.into_iter().enumerate() {
             let out = $out.add(r * $stride);
-            if $add {
+            if $store == Store::Add {
                 held[0] = _mm256_add_ps(_mm256_loadu_ps(out), held[0]);
                 held[1] = _mm256_add_ps(_mm256_loadu_ps(out.add(8)), held[1]);
             }
@@ -87,14 +87,14 @@ macro_rules! tiles {
             (from, row): (*const f32, usize),
             out: *mut f32,
             stride: usize,
-            add: bool,
+            store: Store,
             ask: Ask,
         ) {
             let mut line = lines.as_ptr().cast::<f32>();
             let rounds = lines.len() / 4;
             // Safety: every round moves on by four lines and as many values of each row.
             unsafe {
-                tile!(held, $height, out, stride, add, {
+                tile!(held, $height, out, stride, store, {
                     let rows: [*const f32; $height] = std::array::from_fn(|r| from.add(r * row));
                     if rounds > 0 {
                         asm!(
@@ -144,14 +144,14 @@ macro_rules! tiles {
             (from, step): (*const f32, usize),
             out: *mut f32,
             stride: usize,
-            add: bool,
+            store: Store,
             ask: Ask,
         ) {
             let mut line = lines.as_ptr().cast::<f32>();
             let (mut group, rounds) = (from, lines.len() / 8);
             // Safety: every round moves on by eight lines and as many groups.
             unsafe {
-                tile!(held, $height, out, stride, add, {
+                tile!(held, $height, out, stride, store, {
                     if rounds > 0 {
                         asm!(
                             ".p2align 5",

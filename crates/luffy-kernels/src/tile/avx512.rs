@@ -7,10 +7,10 @@
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_stream_ps,
 };
 
-use super::{Ask, Tile, Tiles, WIDE};
+use super::{Ask, Store, Tile, Tiles, WIDE};
 
 /// Most rows of a tile: sixteen registers of sums are more than additions in flight on any processor, and a number of
 /// each row fills a line of the cache.
@@ -70,8 +70,8 @@ macro_rules! sums_text {
 /// What a tile does before and after its sums. Sums that go from one function to another go through
 /// memory: so it is a macro.
 macro_rules! tile {
-    ($held:ident, $height:expr, $out:ident, $stride:ident, $add:ident, $sum:block) => {
-        for r in 0..$height {
+    ($held:ident, $height:expr, $out:ident, $stride:ident, $store:ident, $sum:block) => {
+        for r in 0..if $store == Store::Stream { 0 } else { $height } {
             // The last number: where sixteen lie in two lines, the tile to the left wrote to the first.
             _mm_prefetch::<_MM_HINT_T0>($out.add(r * $stride + WIDE - 1).cast());
         }
@@ -79,10 +79,14 @@ macro_rules! tile {
         $sum
         for (r, mut held) in $held.into_iter().enumerate() {
             let out = $out.add(r * $stride);
-            if $add {
+            if $store == Store::Add {
                 held = _mm512_add_ps(_mm512_loadu_ps(out), held);
             }
-            _mm512_storeu_ps(out, held);
+            if $store == Store::Stream {
+                _mm512_stream_ps(out, held);
+            } else {
+                _mm512_storeu_ps(out, held);
+            }
         }
     };
 }
@@ -99,7 +103,7 @@ macro_rules! pair {
             (from, row): (*const f32, usize),
             out: *mut f32,
             stride: usize,
-            add: bool,
+            store: Store,
             ask: Ask,
         ) {
             const HEIGHT: usize = [$($r),*].len();
@@ -108,7 +112,7 @@ macro_rules! pair {
             // Safety: every round moves on by four lines and as many values of each row. What is asked for is not
             // read.
             unsafe {
-                tile!(held, HEIGHT, out, stride, add, {
+                tile!(held, HEIGHT, out, stride, store, {
                     if rounds > 0 {
                         asm!(
                             // One row alone does not ask where the next begins.
@@ -164,7 +168,7 @@ macro_rules! pair {
             (from, step): (*const f32, usize),
             out: *mut f32,
             stride: usize,
-            add: bool,
+            store: Store,
             ask: Ask,
         ) {
             const HEIGHT: usize = [$($r),*].len();
@@ -172,7 +176,7 @@ macro_rules! pair {
             let (mut group, rounds) = (from, lines.len() / 4);
             // Safety: every round moves on by four lines and as many groups.
             unsafe {
-                tile!(held, HEIGHT, out, stride, add, {
+                tile!(held, HEIGHT, out, stride, store, {
                     if rounds > 0 {
                         asm!(
                             ".p2align 5",
@@ -223,13 +227,13 @@ macro_rules! laying {
             (from, row): (*const f32, usize),
             out: *mut f32,
             stride: usize,
-            add: bool,
+            store: Store,
         ) {
             let mut line = lines.as_mut_ptr().cast::<f32>();
             let rounds = lines.len() / 4;
             // Safety: every round moves on by four lines, as many rows of the source and as many values of each row.
             unsafe {
-                tile!(held, TALL, out, stride, add, {
+                tile!(held, TALL, out, stride, store, {
                     if rounds > 0 {
                         asm!(
                             ".p2align 5",

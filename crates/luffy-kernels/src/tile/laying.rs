@@ -51,7 +51,8 @@ pub(crate) unsafe fn laying_strip(
         // Safety: the processor has these instructions, and rows, columns and the result were checked; for the rest
         // the caller vouches.
         unsafe {
-            tile(lines, (data.as_ptr(), stride), (from.as_ptr(), row), out.start, out.stride, add);
+            let (source, from_row) = ((data.as_ptr(), stride), (from.as_ptr(), row));
+            tile(lines, source, from_row, out.start, out.stride, out.store(add));
             if rows > tall() {
                 let left = Left::Rows(&from[tall() * row..], row);
                 strip(rows - tall(), Panel { lines, next }, left, out.at(tall(), 0), add);

@@ -25,8 +25,10 @@ use part::Part;
 /// Most of the inner size that a tile adds up before its sums go to the result.
 const DEPTH: usize = 384;
 
-/// Most rows of `a` at a time: a part of them stays in the cache of a core.
-const ROWS: usize = 256;
+/// Most rows of `a` at a time, in whole tiles: a part of them stays in the cache of a core.
+fn most_rows() -> usize {
+    256 / tall() * tall()
+}
 
 /// Most columns of `b` that a task has; and where more rows meet them than go at a time, so that panels are kept: these
 /// stay in the cache of a core as well.
@@ -113,7 +115,7 @@ pub(crate) unsafe fn product(
     let is_parallel = takes_threads(m, n, k);
     let n_threads = if is_parallel { rayon::current_num_threads() } else { 1 };
     let go = |a: &LeftRows<'_>| {
-        let most = if a.rows.len() > ROWS { KEPT_COLUMNS } else { COLUMNS };
+        let most = if a.rows.len() > most_rows() { KEPT_COLUMNS } else { COLUMNS };
         let shares = Shares { next: AtomicUsize::new(0), n, n_threads, most };
         let work = |_| {
             let mut taken = shares.take();

@@ -29,6 +29,7 @@ impl LeftRows<'_> {
     /// A part of the inner size, from row `top` of these on, which begins a tile.
     pub(super) fn part(&self, inner: &Range<usize>, top: usize) -> Left<'_> {
         if let Some(packed) = self.packed {
+            assert!(top.is_multiple_of(tall()), "rows that are laid out begin a tile");
             let parts_before = inner.start - self.inner.start;
             let rows = self.rows.len().next_multiple_of(tall());
             return Left::Packed(&packed[parts_before * rows + top * inner.len()..]);

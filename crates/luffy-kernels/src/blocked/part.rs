@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::left::LeftRows;
-use super::{PANELS, ROWS, Shares, with_room};
+use super::{PANELS, Shares, most_rows, with_room};
 use crate::gemm::View;
 use crate::tile::{Columns, Next, Panel, Target, WIDE, laying_strip, narrow_strip, turn};
 
@@ -29,14 +29,15 @@ impl Part<'_> {
         let n_panels = columns.len().div_ceil(WIDE);
         // Panels that are kept begin in different sets of the cache.
         let panel = (depth + 1) * WIDE;
-        let n_kept = if a.rows.len() > ROWS { n_panels } else { 1 };
+        let most_rows = most_rows();
+        let n_kept = if a.rows.len() > most_rows { n_panels } else { 1 };
         let mut taken = None;
         with_room(&PANELS, n_kept * panel, |panels| {
             for start in a.inner.clone().step_by(depth) {
                 let inner = start..(start + depth).min(a.inner.end);
                 let add = add || start > 0;
-                for top in (0..a.rows.len()).step_by(ROWS) {
-                    let height = (a.rows.len() - top).min(ROWS);
+                for top in (0..a.rows.len()).step_by(most_rows) {
+                    let height = (a.rows.len() - top).min(most_rows);
                     let left = a.part(&inner, top);
                     for i in 0..n_panels {
                         let panel = &mut panels[i % n_kept * panel..];

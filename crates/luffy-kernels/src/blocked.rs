@@ -49,8 +49,9 @@ const LEFT_ROWS: usize = 3072;
 /// again.
 const ACROSS: usize = 1 << 21;
 
-/// Columns from which on it pays to lay out rows of `a` that lie across otherwise, and those that lie one after the other, with
-/// tiles of six rows and of sixteen: what these read where it lies is as fast, until it leaves the cache between tasks.
+/// Columns from which on it pays to lay out rows of `a` that lie across otherwise, and those that lie one after the
+/// other, with tiles of six rows and of sixteen: what these read where it lies is as fast, until it leaves the cache
+/// between tasks.
 const WORTH_TURNING: usize = 128;
 const WORTH_PACKING: usize = 768;
 const WORTH_PACKING_WIDE: usize = 1 << 14;
@@ -132,7 +133,11 @@ pub(crate) unsafe fn product(
         }
     };
     let worth = match a.strides {
-        [1, column] if tall() == WIDE && m * k <= ACROSS && lie_in_lines(a.data, column) => n + 1,
+        [1, column]
+            if tall() == WIDE && m * k <= ACROSS && lie_in_lines(a.data.as_ptr(), column) =>
+        {
+            n + 1
+        }
         [_, 1] if tall() == WIDE => WORTH_PACKING_WIDE,
         [_, 1] => WORTH_PACKING,
         [1, _] => WORTH_TURNING,

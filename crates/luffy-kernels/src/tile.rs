@@ -234,9 +234,7 @@ impl<'a> Target<'a> {
     /// The same, past the cache where its rows begin at lines: reading what is written over, and writing back what it
     /// takes the place of, are spared. Who writes calls [`Self::finish`] before others read.
     pub(crate) fn streamed(self) -> Self {
-        let bytes = size_of::<[f32; WIDE]>();
-        let streams = self.stride.is_multiple_of(WIDE) && self.start.addr().is_multiple_of(bytes);
-        Self { streams, ..self }
+        Self { streams: lie_in_lines(self.start, self.stride), ..self }
     }
 
     /// Lets other threads see what this one has written.
@@ -266,7 +264,8 @@ impl<'a> Target<'a> {
     pub(crate) fn at(self, row: usize, column: usize) -> Self {
         let skipped = row * self.stride + column;
         assert!(skipped < self.len, "a part of a result lies in it");
-        Self { start: self.start.wrapping_add(skipped), len: self.len - skipped, ..self }
+        let streams = self.streams && column.is_multiple_of(WIDE);
+        Self { start: self.start.wrapping_add(skipped), len: self.len - skipped, streams, ..self }
     }
 
     fn check(self, rows: usize, width: usize) {
@@ -428,7 +427,7 @@ mod tests {
         (0..n).map(|i| std::array::from_fn(|j| ((i * 7 + j * 3) % 11) as f32 - 5.0)).collect()
     }
 
-    fn values(n: usize) -> Vec<f32> {
+    pub(super) fn values(n: usize) -> Vec<f32> {
         (0..n).map(|i| ((i * 5) % 13) as f32 * 0.25 - 1.0).collect()
     }
 

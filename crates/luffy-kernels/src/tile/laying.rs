@@ -18,9 +18,9 @@ pub(crate) struct Columns<'a> {
     pub(crate) next: Next<'a>,
 }
 
-/// Whether sixteen columns lie in one line of the cache in each row.
-pub(crate) fn lie_in_lines(data: &[f32], stride: usize) -> bool {
-    stride.is_multiple_of(WIDE) && data.as_ptr().addr().is_multiple_of(size_of::<[f32; WIDE]>())
+/// Whether sixteen columns from here on lie in one line of the cache in each row, rows being `stride` apart.
+pub(crate) fn lie_in_lines(start: *const f32, stride: usize) -> bool {
+    stride.is_multiple_of(WIDE) && start.addr().is_multiple_of(size_of::<[f32; WIDE]>())
 }
 
 /// [`strip`], with its panel to be laid out: by the first tile while it adds up, where they lie in lines of the cache.
@@ -43,7 +43,7 @@ pub(crate) unsafe fn laying_strip(
     if rows >= tall()
         && let Left::Rows(from, row) = left
         && let Some(tile) = tiles().and_then(|tiles| tiles.laying)
-        && lie_in_lines(data, stride)
+        && lie_in_lines(data.as_ptr(), stride)
         && k > 0
     {
         out.check(rows, WIDE);
@@ -72,10 +72,7 @@ mod tests {
     use super::*;
     use crate::host::as_room;
     use crate::tile::strip_into;
-
-    fn values(n: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 5) % 13) as f32 * 0.25 - 1.0).collect()
-    }
+    use crate::tile::tests::values;
 
     /// A strip that lays its panel out is the same to the bit as one over a panel that lies there, and leaves that panel,
     /// whether columns lie in lines of the cache or not.

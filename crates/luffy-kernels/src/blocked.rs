@@ -38,6 +38,9 @@ const KEPT_COLUMNS: usize = 128;
 /// Fewest values of a result that pass the cache by, where they are written once and read later.
 const STREAMED: usize = 1 << 19;
 
+/// Sums of squares that are known well: in smaller ones, squares that `f32` does not hold would count.
+const KNOWN: Range<f64> = 1e-20..f64::INFINITY;
+
 /// Fewest columns of a task, where threads share.
 const FEWEST: usize = 16;
 
@@ -94,6 +97,9 @@ pub(crate) fn is_faster() -> bool {
 /// inner size at a time, and goes over rows while they are in its cache. Threads take the next columns before they have
 /// gone over the last sixteen, and ask for them meanwhile.
 ///
+/// Gives the sum of squares of the result where it comes with making it, rounded as in `f32` for sixteen values at a
+/// time, the same for any number of threads.
+///
 /// # Safety
 /// With `add`, the values of the result are there.
 ///
@@ -106,13 +112,30 @@ pub(crate) unsafe fn product(
     add: bool,
     a: View<'_>,
     b: View<'_>,
-) {
+) -> Option<f64> {
     let (m, n, k) = (a.rows, b.columns, a.columns);
-    let out = Target::new(&mut out[..(m - 1) * stride + n], stride);
-    let depth = k.div_ceil(k.div_ceil(DEPTH));
     // What a transposed left matrix gives is a gradient of weights, which nobody reads before all are there.
-    let is_for_later = a.strides[0] == 1 && k <= depth && m * n >= STREAMED;
-    let out = if is_for_later { out.streamed() } else { out };
+    let is_for_later = a.strides[0] == 1 && k <= DEPTH && m * n >= STREAMED && !add;
+    let is_streamed = is_for_later && tall() == WIDE && lie_in_lines(out.as_ptr().cast(), stride);
+    let out = Target::new(&mut out[..(m - 1) * stride + n], stride);
+    let mut squares = vec![[0.0; WIDE]; if is_streamed { n.div_ceil(WIDE) } else { 0 }];
+    let out = if is_streamed { out.streamed(&mut squares) } else { out };
+    // Safety: as the caller says.
+    unsafe { make(out, add, a, b) };
+    // Columns that fill no panel do not go by tiles.
+    let squares =
+        (is_streamed && n.is_multiple_of(WIDE)).then(|| squares.as_flattened().iter().sum());
+    squares.filter(|squares| KNOWN.contains(squares))
+}
+
+/// [`product`] into a part of memory.
+///
+/// # Safety
+/// With `add`, the values of the result are there.
+#[allow(unsafe_code, reason = "results are written before anybody reads them")]
+unsafe fn make(out: Target<'_>, add: bool, a: View<'_>, b: View<'_>) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    let depth = k.div_ceil(k.div_ceil(DEPTH));
     let is_parallel = takes_threads(m, n, k);
     let n_threads = if is_parallel { rayon::current_num_threads() } else { 1 };
     let go = |a: &LeftRows<'_>| {
@@ -250,8 +273,6 @@ mod tests {
             [200, 390, 800],
             [208, 390, 192],
             [304, 150, 160],
-            // Streamed, where the left one lies across.
-            [1040, 20, 512],
             [LEFT_ROWS + 8, 9, 300],
             [700, 3200, 8],
         ];
@@ -289,6 +310,36 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Of gradients large enough to pass the cache by, the sum of squares against that of the values, the same to the bit
+    /// for any number of threads; none where a square is too large for `f32` or may be too small, or where sums are added
+    /// to what is there.
+    #[test]
+    fn squares_come_with_large_gradients() {
+        let (m, k, n) = (1040, 20, 512);
+        let (a, b) = (values(m * k, 7), values(k * n, 5));
+        for (scale, add, is_known) in
+            [(1.0, false, true), (1.0, true, false), (1e-17, false, false), (1e20, false, false)]
+        {
+            let a: Vec<f32> = a.iter().map(|x| x * scale).collect();
+            let across = View::new(&a, k, m).transposed();
+            let results = [1, 3].map(|n_threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+                let mut out = vec![0.0; m * n];
+                #[allow(unsafe_code, reason = "as in `run`")]
+                // Safety: numbers are written over numbers.
+                let squares = pool.install(|| unsafe {
+                    product(crate::host::as_room(&mut out), n, add, across, View::new(&b, k, n))
+                });
+                (out, squares)
+            });
+            let (out, squares) = &results[0];
+            let exact: f64 = out.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            assert_eq!(squares.is_some(), is_known && tall() == WIDE, "{scale} {add}");
+            assert!(squares.is_none_or(|found| (found / exact - 1.0).abs() < 1e-6), "{scale}");
+            assert_eq!(results[0], results[1], "{scale} {add}");
         }
     }
 }

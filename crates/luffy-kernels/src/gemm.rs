@@ -48,19 +48,22 @@ pub(crate) fn product(dst: &mut [f32], row_stride: usize, add: bool, a: View<'_>
     }
 }
 
-/// `a b` in a buffer of its own, which is written once.
+/// `a b` in a buffer of its own, which is written once; and the sum of its squares where that comes with making it.
 ///
 /// # Panics
 /// If shapes do not fit or a matrix reaches out of its slice.
-pub(crate) fn new_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
+pub(crate) fn new_product(a: View<'_>, b: View<'_>) -> (Vec<f32>, Option<f64>) {
+    let mut squares = None;
     #[allow(unsafe_code, reason = "a buffer that is written once is not filled with zeros before")]
     // Safety: without `add` all values are written and none is read.
-    unsafe {
-        host::written(a.rows * b.columns, |out| into(out, b.columns, false, a, b))
-    }
+    let out = unsafe {
+        host::written(a.rows * b.columns, |out| squares = into(out, b.columns, false, a, b))
+    };
+    (out, squares)
 }
 
-/// By tiles or by the library, whichever is faster here. Writes every value of the result.
+/// By tiles or by the library, whichever is faster here. Writes every value of the result, and gives the sum of their
+/// squares where it is known.
 ///
 /// # Safety
 /// With `add`, the values of the result are there.
@@ -74,11 +77,11 @@ unsafe fn into(
     add: bool,
     a: View<'_>,
     b: View<'_>,
-) {
+) -> Option<f64> {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes of a product are equal");
     if m == 0 || n == 0 {
-        return;
+        return None;
     }
     assert!(row_stride >= n, "rows of a result do not overlap");
     assert!((m - 1) * row_stride + n <= dst.len(), "the result fits its slice");
@@ -86,7 +89,7 @@ unsafe fn into(
         for row in dst.chunks_mut(row_stride).take(if add { 0 } else { m }) {
             row[..n].fill(MaybeUninit::new(0.0));
         }
-        return;
+        return None;
     }
     let last = |rows: usize, columns: usize, [row, column]: [usize; 2]| {
         (rows - 1) * row + (columns - 1) * column
@@ -126,4 +129,5 @@ unsafe fn into(
             parallelism,
         );
     }
+    None
 }

@@ -52,7 +52,10 @@ pub use attention::{Attended, attention, attention_backward};
 pub use cache::KvCache;
 pub use collect::collect_rows;
 pub use heads::HeadShape;
-pub use linear::{add_rows, linear, linear_add, linear_backward, matmul, matmul_add};
+pub use linear::{
+    add_rows, add_rows_squares, linear, linear_add, linear_backward, matmul, matmul_add,
+    matmul_squares,
+};
 pub use norm::{rms_norm, rms_norm_backward};
 pub use packed::PackedMatrix;
 pub use rotary::Rotation;

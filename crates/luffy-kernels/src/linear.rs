@@ -14,7 +14,10 @@ pub fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Te
     if let (Some(a), Some(b), Some(bias)) =
         (host::matrix(x), host::matrix(weight), host::values(bias))
     {
-        return fused(Some(host::repeated(&bias, x.dims()[0])), &a, &b, x, weight);
+        let [n, out] = [x.dims()[0], weight.dims()[1]];
+        let mut sum = host::repeated(&bias, n);
+        product(&mut sum, out, true, view(&a, x), view(&b, weight));
+        return host::tensor(sum, [n, out], &x.device());
     }
     x.clone().matmul(weight.clone()) + bias.clone().unsqueeze_dim::<2>(0)
 }
@@ -35,11 +38,18 @@ pub fn linear_add(
 
 /// `a b`: `[N, k]` times `[k, M]`. Either may be a transposed view.
 pub fn matmul(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
+    matmul_squares(a, b).0
+}
+
+/// [`matmul`], and the sum of squares of its result where that comes with making it: of the gradients of large matrices,
+/// on processors with AVX-512. It is right to rounding in `f32`, and as large as `f32` holds.
+pub fn matmul_squares(a: &Tensor<2>, b: &Tensor<2>) -> (Tensor<2>, Option<f64>) {
     #[cfg(feature = "flex")]
     if let (Some(left), Some(right)) = (host::matrix(a), host::matrix(b)) {
-        return fused(None, &left, &right, a, b);
+        let (out, squares) = new_product(view(&left, a), view(&right, b));
+        return (host::tensor(out, [a.dims()[0], b.dims()[1]], &a.device()), squares);
     }
-    a.clone().matmul(b.clone())
+    (a.clone().matmul(b.clone()), None)
 }
 
 /// `sum + a b`, into the buffer of `sum` where nobody else holds it.
@@ -62,45 +72,34 @@ fn view<'a>(matrix: &'a host::Matrix, of: &Tensor<2>) -> View<'a> {
     View { data: matrix.data(), rows, columns, strides: matrix.strides }
 }
 
-/// `a b`, or `sum + a b`.
-#[cfg(feature = "flex")]
-fn fused(
-    sum: Option<Vec<f32>>,
-    left: &host::Matrix,
-    right: &host::Matrix,
-    a: &Tensor<2>,
-    b: &Tensor<2>,
-) -> Tensor<2> {
-    let shape = [a.dims()[0], b.dims()[1]];
-    let (left, right) = (view(left, a), view(right, b));
-    let out = match sum {
-        Some(mut sum) => {
-            product(&mut sum, shape[1], true, left, right);
-            sum
-        }
-        None => new_product(left, right),
-    };
-    host::tensor(out, shape, &a.device())
-}
-
 /// The way back of [`linear`]: derivatives with respect to `x`, added to `dx` where it is given, and to the
-/// matrix: `dy W'` and `x' dy`. That of the bias is the sum of `dy` over its rows.
+/// matrix: `dy W'` and `x' dy`, the latter with its squares as [`matmul_squares`] gives them. That of the bias is the sum
+/// of `dy` over its rows.
 pub fn linear_backward(
     x: &Tensor<2>,
     weight: &Tensor<2>,
     dy: &Tensor<2>,
     dx: Option<Tensor<2>>,
-) -> (Tensor<2>, Tensor<2>) {
+) -> (Tensor<2>, (Tensor<2>, Option<f64>)) {
     let back = weight.clone().transpose();
     let dx = match dx {
         Some(dx) => matmul_add(dx, dy, &back),
         None => matmul(dy, &back),
     };
-    (dx, matmul(&x.clone().transpose(), dy))
+    (dx, matmul_squares(&x.clone().transpose(), dy))
 }
 
 /// Adds row `i` of `rows`, `[n, d]`, to row `places[i]` of `sum`, `[N, d]`, in order. Places may repeat.
 pub fn add_rows(sum: Tensor<2>, places: &Tensor<1, Int>, rows: &Tensor<2>) -> Tensor<2> {
+    add_rows_squares((sum, None), places, rows).0
+}
+
+/// [`add_rows`] to a tensor and the sum of its squares, where that is known and stays so: not where most of it goes away.
+pub fn add_rows_squares(
+    (sum, squares): (Tensor<2>, Option<f64>),
+    places: &Tensor<1, Int>,
+    rows: &Tensor<2>,
+) -> (Tensor<2>, Option<f64>) {
     #[cfg(feature = "flex")]
     if let Some(values) = host::values(rows)
         && host::values(&sum).is_some()
@@ -108,13 +107,18 @@ pub fn add_rows(sum: Tensor<2>, places: &Tensor<1, Int>, rows: &Tensor<2>) -> Te
         let [_, d] = sum.dims();
         let places: Vec<usize> =
             places.to_data().iter::<i64>().map(|place| place as usize).collect();
-        return host::change(sum, |sum| {
+        let square = |x: f32| f64::from(x) * f64::from(x);
+        let mut change = 0.0;
+        let sum = host::change(sum, |sum| {
             for (place, row) in places.iter().zip(values.chunks(d)) {
                 for (sum, x) in sum[place * d..(place + 1) * d].iter_mut().zip(row) {
+                    change -= square(*sum);
                     *sum += x;
+                    change += square(*sum);
                 }
             }
         });
+        return (sum, squares.filter(|squares| change > -0.5 * squares).map(|s| s + change));
     }
-    sum.select_assign(0, places.clone(), rows.clone(), IndexingUpdateOp::Add)
+    (sum.select_assign(0, places.clone(), rows.clone(), IndexingUpdateOp::Add), None)
 }

@@ -62,8 +62,8 @@ pub(crate) enum Next<'a> {
 enum Store {
     Put,
     Add,
-    /// Past the cache, where the tile can.
-    Stream,
+    /// Past the cache; squares of the sums of each column are added up here. Tiles of 512 bits can.
+    Stream(*mut [f64; WIDE]),
 }
 
 /// What a tile asks for: with line `i` the number `i * step` bytes behind `at`.
@@ -213,8 +213,10 @@ pub(crate) struct Target<'a> {
     start: *mut f32,
     len: usize,
     stride: usize,
-    /// Whether nobody reads it soon and its rows begin at lines of the cache: what is not added to goes past the cache.
-    streams: bool,
+    /// Where nobody reads it soon and its rows begin at lines of the cache, so that what is not added to goes past the
+    /// cache: room for sums of squares, one for each column, and for how many sixteens of columns.
+    squares: *mut [f64; WIDE],
+    n_squares: usize,
     lent: PhantomData<&'a mut [MaybeUninit<f32>]>,
 }
 
@@ -228,19 +230,27 @@ unsafe impl Sync for Target<'_> {}
 impl<'a> Target<'a> {
     pub(crate) const fn new(room: &'a mut [MaybeUninit<f32>], stride: usize) -> Self {
         let (start, len) = (room.as_mut_ptr().cast(), room.len());
-        Self { start, len, stride, streams: false, lent: PhantomData }
+        Self { start, len, stride, squares: std::ptr::null_mut(), n_squares: 0, lent: PhantomData }
     }
 
-    /// The same, past the cache where its rows begin at lines: reading what is written over, and writing back what it
-    /// takes the place of, are spared. Who writes calls [`Self::finish`] before others read.
-    pub(crate) fn streamed(self) -> Self {
-        Self { streams: lie_in_lines(self.start, self.stride), ..self }
+    /// The same, past the cache: reading what is written over, and writing back what it takes the place of, are spared.
+    /// Tiles add the squares of what they write to those of its column. Who writes calls [`Self::finish`] before others
+    /// read.
+    ///
+    /// # Panics
+    /// If its rows do not begin at lines of the cache.
+    pub(crate) fn streamed(self, squares: &'a mut [[f64; WIDE]]) -> Self {
+        assert!(
+            lie_in_lines(self.start, self.stride),
+            "rows that pass the cache by begin at lines"
+        );
+        Self { squares: squares.as_mut_ptr(), n_squares: squares.len(), ..self }
     }
 
     /// Lets other threads see what this one has written.
     pub(crate) fn finish(self) {
         #[cfg(target_arch = "x86_64")]
-        if self.streams {
+        if self.n_squares > 0 {
             #[allow(unsafe_code, reason = "an instruction that every such processor has")]
             // Safety: as the reason says.
             unsafe {
@@ -250,10 +260,10 @@ impl<'a> Target<'a> {
     }
 
     const fn store(self, add: bool) -> Store {
-        match (add, self.streams) {
+        match (add, self.n_squares) {
             (true, _) => Store::Add,
-            (false, true) => Store::Stream,
-            (false, false) => Store::Put,
+            (false, 0) => Store::Put,
+            (false, _) => Store::Stream(self.squares),
         }
     }
 
@@ -264,8 +274,14 @@ impl<'a> Target<'a> {
     pub(crate) fn at(self, row: usize, column: usize) -> Self {
         let skipped = row * self.stride + column;
         assert!(skipped < self.len, "a part of a result lies in it");
-        let streams = self.streams && column.is_multiple_of(WIDE);
-        Self { start: self.start.wrapping_add(skipped), len: self.len - skipped, streams, ..self }
+        let is_aligned = column.is_multiple_of(WIDE);
+        Self {
+            start: self.start.wrapping_add(skipped),
+            len: self.len - skipped,
+            squares: self.squares.wrapping_add(column / WIDE),
+            n_squares: if is_aligned { self.n_squares.saturating_sub(column / WIDE) } else { 0 },
+            ..self
+        }
     }
 
     fn check(self, rows: usize, width: usize) {
@@ -460,28 +476,34 @@ mod tests {
         }
     }
 
-    /// What goes past the cache is the same, whatever rows begin at, and what is added to does not.
+    /// What goes past the cache is the same, with the squares of each column beside it; what is added to does not.
     #[test]
-    fn streams_write_the_same() {
+    fn streams_write_the_same_and_add_up_squares() {
         let (lines, x) = (lines(37), values(40 * 40));
         let panel = Panel { lines: &lines, next: Next::Unknown };
-        for ((rows, add), first) in [(1, false), (16, false), (23, false), (40, false), (40, true)]
-            .into_iter()
-            .flat_map(|case| [0, 3].map(|first| (case, first)))
-        {
+        for (rows, add) in [(1, false), (16, false), (23, false), (40, false), (40, true)] {
             let [mut plain, mut streamed] = [0; 2].map(|_| values(40 * 48));
+            let mut squares = [[0.0; WIDE]; 3];
             #[allow(unsafe_code, reason = "as in `strip_into`")]
             // Safety: numbers are written over numbers, and the results are not shared.
             unsafe {
-                let [plain, streamed] = [&mut plain, &mut streamed]
-                    .map(|out| Target::new(&mut as_room(out)[first..], 48));
-                let streamed = streamed.streamed();
-                assert_eq!(streamed.streams, first == 0, "where rows begin at lines");
+                let [plain, streamed] =
+                    [&mut plain, &mut streamed].map(|out| Target::new(as_room(out), 48));
+                let (plain, streamed) =
+                    (plain.at(0, 16), streamed.streamed(&mut squares).at(0, 16));
                 strip(rows, panel, Left::Columns(&x, 40), plain, add);
                 strip(rows, panel, Left::Columns(&x, 40), streamed, add);
                 streamed.finish();
             }
             assert_eq!(plain, streamed, "{rows} rows, {add}");
+            let exact: [f64; WIDE] = std::array::from_fn(|j| {
+                let column = (0..rows).map(|r| f64::from(plain[r * 48 + 16 + j]));
+                if add || tall() < WIDE { 0.0 } else { column.map(|x| x * x).sum() }
+            });
+            for (found, exact) in squares[1].iter().zip(exact) {
+                assert!((found - exact).abs() <= 1e-6 * exact, "{rows} rows: {found} for {exact}");
+            }
+            assert_eq!([squares[0], squares[2]].as_flattened(), [0.0; 32], "of other columns");
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use luffy_core::{
-    AdamWSettings, Gradients, HostTensor, LearnError, NamedTensor, OptimizerSlot, UpdateReport,
-    Weights,
+    AdamWSettings, Gradient, Gradients, HostTensor, LearnError, NamedTensor, OptimizerSlot,
+    UpdateReport, Weights,
 };
 use luffy_kernels::{AdamWRule, adamw_step, sum_of_squares};
 
@@ -56,7 +56,7 @@ impl AdamW {
             let known = weights.0.get(name).ok_or_else(|| {
                 LearnError::State(format!("a gradient is for the unknown parameter `{name}`"))
             })?;
-            let (found, wanted) = (gradient.dims()[0], known.values.dims()[0]);
+            let (found, wanted) = (gradient.values().dims()[0], known.values.dims()[0]);
             if found != wanted {
                 return Err(LearnError::State(format!(
                     "the gradient of `{name}` has {found} values, the parameter has {wanted}"
@@ -67,7 +67,10 @@ impl AdamW {
         let squares: Vec<f64> = if self.on_device {
             squares_on_device(&gradients)
         } else {
-            gradients.0.values().map(sum_of_squares).collect()
+            let squares = |known: &Gradient| {
+                known.squares().unwrap_or_else(|| sum_of_squares(known.values()))
+            };
+            gradients.0.values().map(squares).collect()
         };
         let grad_norm = norm(&gradients, &squares)?;
         // The constant is the one of torch's clip_grad_norm_.
@@ -78,6 +81,7 @@ impl AdamW {
         let mut updated = weights.clone();
         for (name, gradient) in gradients.0 {
             let NamedTensor { shape, values } = &weights.0[&name];
+            let gradient = gradient.into_values();
             let key = (slot, name.clone());
             let moments = self.moments.remove(&key);
             let (values, moments) = if self.on_device {
@@ -186,7 +190,8 @@ fn squares_on_device(gradients: &Gradients) -> Vec<f64> {
     if gradients.0.is_empty() {
         return Vec::new();
     }
-    let sums = gradients.0.values().map(|gradient| gradient.clone().square().sum()).collect();
+    let squares = |gradient: &Gradient| gradient.values().clone().square().sum();
+    let sums = gradients.0.values().map(squares).collect();
     floats(Tensor::cat(sums, 0)).into_iter().map(f64::from).collect()
 }
 
@@ -275,8 +280,7 @@ mod tests {
             let mut adamw = AdamW::new(settings);
             adamw.set_on_device(on_device);
             let weights = named("w", &[1.0]);
-            let gradients =
-                Gradients([("w".to_owned(), Tensor::from_floats([1.0], &Device::flex()))].into());
+            let gradients = gradients("w", &[1.0]);
             adamw.step(SLOT, &weights, gradients, 1e-3).unwrap();
             let (state, _) = adamw.export();
             let v = f64::from(state["0/exp_avg_sq/w"].values[0]);
@@ -293,7 +297,8 @@ mod tests {
     }
 
     fn gradients(name: &str, values: &[f32]) -> Gradients {
-        Gradients([(name.to_owned(), Tensor::from_floats(values, &Device::flex()))].into())
+        let values = Tensor::<1>::from_floats(values, &Device::flex());
+        Gradients([(name.to_owned(), values.into())].into())
     }
 
     /// Steps of growing gradients from the same start; the first weight after each.

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use burn::tensor::{Int, Tensor, s};
-use luffy_kernels::{TokenScores, matmul, matmul_add, token_scores, token_scores_backward};
+use luffy_kernels::{
+    TokenScores, matmul, matmul_add, matmul_squares, token_scores, token_scores_backward,
+};
 
 /// Most logits of a chunk: 256 MiB in f32, of which one or two temporaries live at once. For a vocabulary of
 /// 151,936 that is 441 tokens: the matrix is laid out for a product often enough to count, and where one chunk is
@@ -31,8 +33,9 @@ pub(crate) struct Scored {
 pub(crate) struct Pulled {
     /// With respect to the hidden states, `[M, d]`.
     pub(crate) hidden: Tensor<2>,
-    /// With respect to the matrix as it is stored: `[V, d]` where it is tied, `[d, V]` where not.
-    pub(crate) matrix: Tensor<2>,
+    /// With respect to the matrix as it is stored: `[V, d]` where it is tied, `[d, V]` where not; and the sum of its
+    /// squares where that is known.
+    pub(crate) matrix: (Tensor<2>, Option<f64>),
 }
 
 impl Head {
@@ -77,7 +80,7 @@ impl Head {
     ) -> Pulled {
         let Scored { scores, targets, logits: mut kept } = scored;
         let [n, _] = hidden.dims();
-        let (mut to_hidden, mut to_matrix) = (Vec::new(), None::<Tensor<2>>);
+        let (mut to_hidden, mut to_matrix) = (Vec::new(), None);
         for chunk in self.chunks(n) {
             let hidden = hidden.clone().slice(s![chunk.clone(), ..]);
             let logits = kept.take().unwrap_or_else(|| self.logits(&hidden));
@@ -99,8 +102,8 @@ impl Head {
                 (hidden.transpose(), to_logits)
             };
             to_matrix = Some(match to_matrix {
-                Some(sum) => matmul_add(sum, &left, &right),
-                None => matmul(&left, &right),
+                Some((sum, _)) => (matmul_add(sum, &left, &right), None),
+                None => matmul_squares(&left, &right),
             });
         }
         Pulled {

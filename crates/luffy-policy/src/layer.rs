@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use luffy_core::Gradients;
+use luffy_core::{Gradient, Gradients};
 use luffy_kernels::{
     Attended, HeadShape, PackedMatrix, Rotation, collect_rows, linear, linear_add, linear_backward,
     rms_norm, rms_norm_backward, swiglu, swiglu_backward,
@@ -76,7 +76,7 @@ impl Linear {
         let (dx, weight) = linear_backward(x, &self.weight.val(), dy, dx);
         found.add(&[name, ".weight"], weight);
         if self.bias.is_some() {
-            found.add(&[name, ".bias"], dy.clone().sum_dim(0));
+            found.add(&[name, ".bias"], (dy.clone().sum_dim(0), None));
         }
         dx
     }
@@ -107,7 +107,7 @@ impl RmsNorm {
         found: &mut Found<'_>,
     ) -> Tensor<2> {
         let (dx, weight) = rms_norm_backward(x, &self.weight.val(), self.eps, dy);
-        found.0.0.insert(format!("{}{name}.weight", found.1), weight);
+        found.0.0.insert(format!("{}{name}.weight", found.1), weight.into());
         dx
     }
 }
@@ -116,10 +116,12 @@ impl RmsNorm {
 pub(crate) struct Found<'a>(pub(crate) &'a mut Gradients, pub(crate) String);
 
 impl Found<'_> {
-    fn add(&mut self, name: &[&str], gradient: Tensor<2>) {
+    /// Adds one, with the sum of its squares where that is known.
+    pub(crate) fn add(&mut self, name: &[&str], (gradient, squares): (Tensor<2>, Option<f64>)) {
         let [rows, columns] = gradient.dims();
         let name = format!("{}{}", self.1, name.concat());
-        self.0.0.insert(name, gradient.reshape([rows * columns]));
+        let values = gradient.reshape([rows * columns]);
+        self.0.0.insert(name, Gradient::new(values, squares));
     }
 }
 

@@ -177,10 +177,9 @@ impl<M: Module + Differentiable> Learner for ReplicaLearner<M> {
 /// The error of a loss that is not finite: names the first parameter that it reached, or the loss itself.
 fn diverged(gradients: Option<&Gradients>) -> LearnError {
     let reached = gradients.and_then(|gradients| {
-        gradients
-            .0
-            .iter()
-            .find(|(_, gradient)| !gradient.to_data_as::<f32>().iter::<f32>().all(f32::is_finite))
+        gradients.0.iter().find(|(_, gradient)| {
+            !gradient.values().to_data_as::<f32>().iter::<f32>().all(f32::is_finite)
+        })
     });
     let parameter = reached.map_or_else(|| "loss".to_owned(), |(name, _)| name.clone());
     LearnError::NotFinite { parameter }

@@ -53,7 +53,7 @@ pub fn gradients_of<M: Module>(module: &M, mut gradients: burn::tensor::Gradient
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = param.val().grad_remove(self.found) {
                 let n = gradient.dims().iter().product::<usize>();
-                self.gradients.0.insert(self.path.join("."), gradient.reshape([n]));
+                self.gradients.0.insert(self.path.join("."), gradient.reshape([n]).into());
             }
         }
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor};
 use luffy_core::{Cotangents, Differentiable, Gradients, MicroBatch, Packing, TokenStats};
-use luffy_kernels::{Attended, HeadShape, Rotation, add_rows, attention, attention_backward};
+use luffy_kernels::{
+    Attended, HeadShape, Rotation, add_rows, add_rows_squares, attention, attention_backward,
+};
 
 use crate::CausalLm;
 use crate::activations::Recalled;
@@ -151,15 +153,12 @@ impl Differentiable for CausalLm {
             };
             dx = layer.back(kept, dx, &sequence.rotation, back, &mut found);
         }
-        let mut insert = |name: &str, matrix: Tensor<2>| {
-            let [rows, columns] = matrix.dims();
-            gradients.0.insert(name.to_owned(), matrix.reshape([rows * columns]));
-        };
+        let mut found = Found(&mut gradients, String::new());
         if model.lm_head.is_some() {
-            insert("lm_head.weight", matrix);
-            matrix = model.model.embed_tokens.weight.val().zeros_like();
+            found.add(&["lm_head.weight"], matrix);
+            matrix = (model.model.embed_tokens.weight.val().zeros_like(), None);
         }
-        insert(EMBEDDINGS, add_rows(matrix, &tokens, &dx));
+        found.add(&[EMBEDDINGS], add_rows_squares(matrix, &tokens, &dx));
         gradients
     }
 }

@@ -16,4 +16,4 @@ pub use objective::{
 pub use policy::{Cotangents, Decoder, Differentiable, Policy, TokenStats};
 pub use sampler::Sampler;
 pub use update::{Method, StepView, Update, UpdateRow};
-pub use weights::{Gradients, HostTensor, NamedTensor, Weights};
+pub use weights::{Gradient, Gradients, HostTensor, NamedTensor, Weights};

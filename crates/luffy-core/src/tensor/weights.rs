@@ -36,16 +36,51 @@ impl Weights {
     }
 }
 
-/// Gradients by parameter name, flattened row-major. A parameter that took no part is absent.
+/// The gradient of one parameter, flattened row-major.
+#[derive(Debug, Clone)]
+pub struct Gradient {
+    values: Tensor<1>,
+    squares: Option<f64>,
+}
+
+impl Gradient {
+    /// With the sum of squares of its values, where that came with making them.
+    pub const fn new(values: Tensor<1>, squares: Option<f64>) -> Self {
+        Self { values, squares }
+    }
+
+    /// Its values.
+    pub const fn values(&self) -> &Tensor<1> {
+        &self.values
+    }
+
+    /// The sum of their squares, where it is known: whoever wants the norm need not read them.
+    pub const fn squares(&self) -> Option<f64> {
+        self.squares
+    }
+
+    /// Its values alone.
+    pub fn into_values(self) -> Tensor<1> {
+        self.values
+    }
+}
+
+impl From<Tensor<1>> for Gradient {
+    fn from(values: Tensor<1>) -> Self {
+        Self::new(values, None)
+    }
+}
+
+/// Gradients by parameter name. A parameter that took no part is absent.
 #[derive(Debug, Clone, Default)]
-pub struct Gradients(pub BTreeMap<String, Tensor<1>>);
+pub struct Gradients(pub BTreeMap<String, Gradient>);
 
 impl Gradients {
     /// Adds `other`, name by name. Called in unit order, this is the whole of gradient reduction.
     pub fn accumulate(&mut self, other: Self) {
         for (name, gradient) in other.0 {
             let sum = match self.0.remove(&name) {
-                Some(own) => own + gradient,
+                Some(own) => (own.values + gradient.values).into(),
                 None => gradient,
             };
             self.0.insert(name, sum);

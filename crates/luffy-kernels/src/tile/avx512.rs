@@ -6,8 +6,9 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_stream_ps,
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_pd, _mm512_add_ps, _mm512_castps512_ps256,
+    _mm512_cvtps_pd, _mm512_fmadd_ps, _mm512_loadu_pd, _mm512_loadu_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_pd, _mm512_storeu_ps, _mm512_stream_ps,
 };
 
 use super::{Ask, Store, Tile, Tiles, WIDE};
@@ -71,24 +72,46 @@ macro_rules! sums_text {
 /// memory: so it is a macro.
 macro_rules! tile {
     ($held:ident, $height:expr, $out:ident, $stride:ident, $store:ident, $sum:block) => {
-        for r in 0..if $store == Store::Stream { 0 } else { $height } {
+        for r in 0..if matches!($store, Store::Stream(_)) { 0 } else { $height } {
             // The last number: where sixteen lie in two lines, the tile to the left wrote to the first.
             _mm_prefetch::<_MM_HINT_T0>($out.add(r * $stride + WIDE - 1).cast());
         }
         let mut $held: [__m512; $height] = [_mm512_setzero_ps(); $height];
         $sum
+        let mut squares = _mm512_setzero_ps();
         for (r, mut held) in $held.into_iter().enumerate() {
             let out = $out.add(r * $stride);
             if $store == Store::Add {
                 held = _mm512_add_ps(_mm512_loadu_ps(out), held);
             }
-            if $store == Store::Stream {
+            if matches!($store, Store::Stream(_)) {
                 _mm512_stream_ps(out, held);
+                squares = _mm512_fmadd_ps(held, held, squares);
             } else {
                 _mm512_storeu_ps(out, held);
             }
         }
+        if let Store::Stream(to) = $store {
+            add_wide(to.cast(), squares);
+        }
     };
+}
+
+/// Adds sixteen numbers to as many in `f64`.
+///
+/// # Safety
+/// Those lie there.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn add_wide(to: *mut f64, numbers: __m512) {
+    let high = _mm512_castps512_ps256(_mm512_shuffle_f32x4::<0b11_10_11_10>(numbers, numbers));
+    for (i, half) in [_mm512_castps512_ps256(numbers), high].into_iter().enumerate() {
+        // Safety: as the caller says.
+        unsafe {
+            let to = to.add(8 * i);
+            _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), _mm512_cvtps_pd(half)));
+        }
+    }
 }
 
 /// The two tiles of one height; for each row its number, a name for its sums, and where it lies from one of six

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use luffy_kernels::{
-    PackedMatrix, add_rows, is_same_buffer, linear, linear_add, linear_backward, matmul, matmul_add,
+    PackedMatrix, add_rows, add_rows_squares, is_same_buffer, linear, linear_add, linear_backward,
+    matmul, matmul_add,
 };
 
 use crate::fixture::{assert_close, column, host, matrix, wide};
@@ -81,7 +82,7 @@ fn products_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn the_way_back_of_a_product() {
     let (x, w, dy) = (matrix([9, 20], 1), matrix([20, 11], 2), matrix([9, 11], 3));
-    let (dx, dw) = linear_backward(&x, &w, &dy, None);
+    let (dx, (dw, _)) = linear_backward(&x, &w, &dy, None);
     assert_close("dx", &wide(&dx), &wide(&dy).matmul(wide(&w).transpose()), 2e-6);
     assert_close("dw", &wide(&dw), &wide(&x).transpose().matmul(wide(&dy)), 2e-6);
     let (twice, _) = linear_backward(&x, &w, &dy, Some(dx.clone()));
@@ -101,6 +102,22 @@ fn rows_are_added_where_they_belong() {
     }
     assert!(got.iter().zip(&exact).all(|(a, b)| (a - b).abs() < 1e-6));
     assert_close("kept", &sum, &matrix([4, 3], 1), 1e-9);
+}
+
+/// Against the squares of the result; unknown where what was there goes away, for what is left is rounding.
+#[test]
+fn squares_follow_rows_that_are_added() {
+    let device = Device::flex();
+    let (sum, rows) = (matrix([4, 3], 1), matrix([3, 3], 2));
+    let places = Tensor::from_ints([2, 0, 2], &device);
+    let squares = |of: &Tensor<2>| host(of).iter().map(|x| x * x).sum::<f64>();
+    let (got, found) = add_rows_squares((sum.clone(), Some(squares(&sum))), &places, &rows);
+    assert!((found.expect("known") - squares(&got)).abs() < 1e-6);
+    let all = Tensor::from_ints([0, 1, 2, 3], &device);
+    let known = Some(squares(&sum));
+    let (_, found) = add_rows_squares((sum.clone(), known), &all, &(sum.clone() * -0.9));
+    assert_eq!(found, None);
+    assert_eq!(add_rows_squares((sum, None), &places, &rows).1, None);
 }
 
 #[test]

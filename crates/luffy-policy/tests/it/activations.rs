@@ -72,7 +72,8 @@ fn gradients(model: CausalLm, rows: &[Row]) -> Gradients {
 /// all: biases of keys have a slope of zero but for rounding.
 fn distance(a: &Gradients, b: &Gradients) -> f64 {
     assert!(a.0.keys().eq(b.0.keys()), "the same parameters");
-    let values = |g: &Gradients, name: &str| g.0[name].to_data().iter::<f64>().collect::<Vec<_>>();
+    let values =
+        |g: &Gradients, name: &str| g.0[name].values().to_data().iter::<f64>().collect::<Vec<_>>();
     let norm = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>().sqrt();
     let all = norm(&a.0.keys().map(|name| norm(&values(a, name))).collect::<Vec<_>>());
     let of = |name: &String| {

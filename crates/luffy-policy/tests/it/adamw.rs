@@ -64,7 +64,8 @@ fn a_gradient_that_is_not_finite_leaves_the_weights_alone() {
     let before = learner.state();
     let (mut gradients, _) = learner.gradients(&rows(), &OBJECTIVE, &scale(3)).expect("finite");
     let name = "model.norm.weight".to_owned();
-    gradients.0.insert(name.clone(), Tensor::from_floats([f32::NAN; 64], &Device::flex()));
+    let nan = Tensor::<1>::from_floats([f32::NAN; 64], &Device::flex());
+    gradients.0.insert(name.clone(), nan.into());
     let error = learner.apply(OptimizerSlot(0), gradients, 1e-3).expect_err("it diverged");
     assert_eq!(error, LearnError::NotFinite { parameter: name });
     assert!(learner.state() == before);

@@ -24,7 +24,7 @@ fn a_gradient_is_probability_minus_choice_in_the_row_of_the_last_token() {
         .expect("finite");
     // d(-log p) / d logit = p - [chosen]: 1/4 each, minus 1 at token 2, all in row 3.
     let wanted = [[0.0; 4], [0.0; 4], [0.0; 4], [0.25, 0.25, -0.75, 0.25]].concat();
-    let found: Vec<f32> = gradients.0["table"].to_data().iter::<f32>().collect();
+    let found: Vec<f32> = gradients.0["table"].values().to_data().iter::<f32>().collect();
     assert!(
         found.iter().zip(&wanted).all(|(a, b): (&f32, &f32)| (a - b).abs() < 1e-6),
         "{found:?}"

@@ -87,7 +87,8 @@ pub(crate) fn exact(model: CausalLm) -> CausalLm {
 /// f32 model is not, it is no further away than half as much again as that.
 pub(crate) fn assert_exact(found: &Gradients, exact: &Gradients, graph: &Gradients, bound: f64) {
     assert!(found.0.keys().eq(exact.0.keys()), "the same parameters");
-    let values = |g: &Gradients, name: &str| g.0[name].to_data().iter::<f64>().collect::<Vec<_>>();
+    let values =
+        |g: &Gradients, name: &str| g.0[name].values().to_data().iter::<f64>().collect::<Vec<_>>();
     for name in found.0.keys() {
         let exact = values(exact, name);
         let norm = exact.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);

@@ -5,7 +5,7 @@ use luffy_core::{
     AdamWSettings, Gradients, LearnError, Learner, LossOutput, Metrics, MicroBatch, Objective,
     OptimizerSlot, Policy, Row, Scale, StepShape, TokenStats,
 };
-use luffy_policy::{ReplicaLearner, trainable, weights_of};
+use luffy_policy::{CausalLm, ReplicaLearner, load_named, trainable, weights_of};
 
 use crate::fixture::{Likelihood, assert_exact, exact, host, model, row, scale};
 
@@ -15,7 +15,7 @@ fn rows() -> Vec<Row> {
     vec![row(&[5, 6], &[10, 11, 12]), row(&[7], &[20, 21, 22, 23, 24]), row(&[1, 2, 3, 4], &[30])]
 }
 
-fn learner() -> ReplicaLearner<luffy_policy::CausalLm> {
+fn learner() -> ReplicaLearner<CausalLm> {
     ReplicaLearner::new(model().1, &Device::flex(), AdamWSettings::default())
 }
 
@@ -23,8 +23,8 @@ fn assert_close(a: &Gradients, b: &Gradients) {
     assert_eq!(a.0.len(), b.0.len());
     for (name, gradient) in &a.0 {
         let (a, b): (Vec<f32>, Vec<f32>) = (
-            gradient.to_data().iter::<f32>().collect(),
-            b.0[name].to_data().iter::<f32>().collect(),
+            gradient.values().to_data().iter::<f32>().collect(),
+            b.0[name].values().to_data().iter::<f32>().collect(),
         );
         let norm = a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let far = a.iter().zip(&b).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt();
@@ -39,7 +39,7 @@ fn two_stages_give_the_direct_gradient() {
     let (staged, _) = learner().gradients(&rows, &OBJECTIVE, &scale).expect("finite");
     let refs: Vec<&Row> = rows.iter().collect();
     let batch = MicroBatch::collate(&refs, &Device::flex());
-    let direct = |model: luffy_policy::CausalLm| {
+    let direct = |model: CausalLm| {
         let loss = OBJECTIVE.loss(model.score(&batch), &batch, &scale).loss;
         luffy_policy::gradients_of(&model, loss.backward())
     };
@@ -136,9 +136,9 @@ fn an_entropy_term_alone_has_a_gradient() {
         }
     }
     let mut learner = learner();
-    let mean_entropy = |learner: &ReplicaLearner<luffy_policy::CausalLm>| {
+    let mean_entropy = |learner: &ReplicaLearner<CausalLm>| {
         let weights = learner.weights();
-        let model = luffy_policy::load_named(model().1, &weights).expect("they fit");
+        let model = load_named(model().1, &weights).expect("they fit");
         let batch = MicroBatch::collate(&[&rows()[1]], &Device::flex());
         host(model.score(&batch).entropy).iter().sum::<f32>()
     };
@@ -164,4 +164,41 @@ fn temperature_flattens_what_is_scored() {
         assert!((nats - 384_f32.ln()).abs() < 1e-4 && (logprob + 384_f32.ln()).abs() < 1e-4);
     }
     assert!(entropy(0.5).iter().zip(entropy(1.0)).all(|(cold, warm)| *cold < warm));
+}
+
+/// Gradients of large matrices bring the sum of their squares (on processors with AVX-512), here that of tied embeddings,
+/// which is made in two parts; sums of gradients do not. The norm is the same either way.
+#[test]
+fn squares_are_those_of_the_gradients() {
+    let (mut config, _) = model();
+    config.vocab_size = 8192;
+    let empty = CausalLm::new(&config, &Device::flex());
+    let mut weights = weights_of(&empty);
+    for (i, tensor) in weights.0.values_mut().enumerate() {
+        let [n] = tensor.values.dims();
+        let values: Vec<f32> = (0..n).map(|j| ((j * 7 + i) % 61) as f32 / 150.0 - 0.2).collect();
+        tensor.values = Tensor::from_floats(values.as_slice(), &Device::flex());
+    }
+    let model = load_named(empty, &weights).expect("the same shapes");
+    let mut learner = ReplicaLearner::new(model, &Device::flex(), AdamWSettings::default());
+    let (gradients, _) = learner.gradients(&rows(), &OBJECTIVE, &scale(9)).expect("finite");
+    let exact = |values: &Tensor<1>| -> f64 {
+        values.to_data().iter::<f32>().map(|x| f64::from(x).powi(2)).sum()
+    };
+    let mut sum = 0.0;
+    for (name, gradient) in &gradients.0 {
+        let squares = exact(gradient.values());
+        let far = gradient.squares().map_or(0.0, |found| (found / squares - 1.0).abs());
+        assert!(far < 1e-6, "{name}: {far}");
+        sum += squares;
+    }
+    let mut twice = gradients.clone();
+    twice.accumulate(gradients.clone());
+    assert!(twice.0.values().all(|gradient| gradient.squares().is_none()));
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        assert!(gradients.0["model.embed_tokens.weight"].squares().is_some());
+    }
+    let report = learner.apply(OptimizerSlot(0), gradients, 0.0).expect("finite");
+    assert!((report.grad_norm / sum.sqrt() - 1.0).abs() < 1e-6, "{}", report.grad_norm);
 }

@@ -12,3 +12,7 @@ mod fixture; // the checkpoint and what transformers computed with it
 mod gradients; // the two-stage backward is the direct one; padding and micro-batches do not matter
 mod memory; // recomputation, chunks and blocks change nothing
 mod untied; // a head of its own, shards, bfloat16
+
+/// Matrices lie in lines of the cache, as in the program.
+#[global_allocator]
+static ALLOCATOR: luffy_kernels::LineAllocator = luffy_kernels::LineAllocator;

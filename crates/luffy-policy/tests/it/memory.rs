@@ -37,7 +37,7 @@ fn far(a: &Gradients, b: &Gradients) -> f64 {
     let mut far: f64 = 0.0;
     for (name, gradient) in &a.0 {
         let values = |g: &burn::tensor::Tensor<1>| g.to_data().iter::<f64>().collect::<Vec<_>>();
-        let (a, b) = (values(gradient), values(&b.0[name]));
+        let (a, b) = (values(gradient.values()), values(b.0[name].values()));
         assert!(a.iter().chain(&b).all(|x| x.is_finite()), "{name}");
         let norm = a.iter().map(|x| x * x).sum::<f64>().sqrt();
         let apart = a.iter().zip(&b).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();

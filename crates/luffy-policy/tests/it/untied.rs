@@ -84,8 +84,8 @@ fn gradients_of_head_and_embeddings_sum_to_the_tied_gradient() {
     let values = |tensor: &Tensor<1>| tensor.to_data().iter::<f32>().collect::<Vec<_>>();
     let (apart, tied) = (gradients(untied()), gradients(model().1));
     let (d, v) = (64, 384);
-    let (head, embeddings) = (values(&apart.0[HEAD]), values(&apart.0[EMBEDDINGS]));
-    for (i, wanted) in values(&tied.0[EMBEDDINGS]).iter().enumerate() {
+    let (head, embeddings) = (values(apart.0[HEAD].values()), values(apart.0[EMBEDDINGS].values()));
+    for (i, wanted) in values(tied.0[EMBEDDINGS].values()).iter().enumerate() {
         // The head is `[d, V]` in memory, the embeddings are `[V, d]`.
         let sum = head[(i % d) * v + i / d] + embeddings[i];
         assert!((sum - wanted).abs() < 1e-5, "place {i}: {sum} against {wanted}");

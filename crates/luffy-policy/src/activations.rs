@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use luffy_core::Weights;
 use luffy_kernels::{collect_rows, is_same_buffer};
 
@@ -145,10 +145,10 @@ impl Recalled {
         Self { passes, places }
     }
 
-    /// What layer `i` kept of every token.
-    pub(crate) fn layer(&self, i: usize) -> Kept {
+    /// What layer `i` kept of every token; where only the tokens at `wanted` go on behind attention, of these alone.
+    pub(crate) fn layer(&self, i: usize, wanted: Option<&Tensor<1, Int>>) -> Kept {
         let from: Vec<&Kept> = self.passes.iter().map(|pass| &pass.layers[i]).collect();
-        Kept::collect(&from, &self.places)
+        Kept::collect(&from, &self.places, wanted)
     }
 
     /// The last hidden states of tokens, `[tokens, d]`.

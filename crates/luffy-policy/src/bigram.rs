@@ -26,7 +26,8 @@ impl Bigram {
 impl Policy for Bigram {
     fn score(&self, batch: &MicroBatch) -> TokenStats {
         let rows = &batch.packed;
-        let before = rows.tokens.clone().select(0, rows.response_places.clone());
+        let before = rows.tokens.clone().select(0, rows.predicting.clone());
+        let before = before.select(0, rows.predictors.clone());
         let (logprobs, entropy) = stats(self.table.val().select(0, before), rows.targets.clone());
         TokenStats { logprobs: rows.to_table(logprobs), entropy: rows.to_table(entropy) }
     }

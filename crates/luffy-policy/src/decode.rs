@@ -117,13 +117,19 @@ impl LmDecoder {
         let heads = self.model.heads;
         let attend = |_, Attend { q, k, v }: &Attend| attention(q, k, v, heads, &packing);
         let (mut seen, mut layers) = (vec![], vec![]);
-        let hidden = self.model.hidden(self.ints(tokens), &rotation, attend, |kept| {
+        // What is kept is kept of every token.
+        let ends = self.ints(ends);
+        let wanted = store.is_none().then_some(&ends);
+        let hidden = self.model.hidden(self.ints(tokens), &rotation, wanted, attend, |kept| {
             seen.push((kept.attend.k.clone(), kept.attend.v.clone()));
             if store.is_some() {
                 layers.push(kept);
             }
         });
-        let logits = self.logits(&hidden.clone().select(0, self.ints(ends)));
+        let logits = match wanted {
+            Some(_) => self.logits(&hidden),
+            None => self.logits(&hidden.clone().select(0, ends)),
+        };
         assert!(!logits.is_autodiff(), "decoding runs without a graph");
         let keys = KvCache::prefilled(seen, heads, &packing);
         let keeping = store.map(|store| {
@@ -166,12 +172,13 @@ impl Decoder for LmDecoder {
         let rotation = self.model.rotation(&keys.positions());
         let attend = |layer, Attend { q, k, v }: &Attend| keys.attend(layer, q, k, v);
         let Some(keeping) = keeping else {
-            let hidden = self.model.hidden(tokens, &rotation, attend, drop);
+            let hidden = self.model.hidden(tokens, &rotation, None, attend, drop);
             keys.advance();
             return self.logits(&hidden);
         };
         let mut layers = Vec::with_capacity(self.model.model.layers.len());
-        let hidden = self.model.hidden(tokens.clone(), &rotation, attend, |kept| layers.push(kept));
+        let hidden =
+            self.model.hidden(tokens.clone(), &rotation, None, attend, |kept| layers.push(kept));
         keys.advance();
         let logits = self.logits(&hidden);
         let pass = Arc::new(Pass { layers, hidden });

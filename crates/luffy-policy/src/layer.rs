@@ -1,11 +1,11 @@
 //! One layer: forward, with what its way back needs, and the way back in closed form.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use luffy_core::{Gradient, Gradients};
 use luffy_kernels::{
-    Attended, HeadShape, PackedMatrix, Rotation, collect_rows, linear, linear_add, linear_backward,
-    rms_norm, rms_norm_backward, swiglu, swiglu_backward,
+    Attended, HeadShape, PackedMatrix, Rotation, add_rows, collect_rows, linear, linear_add,
+    linear_backward, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
 };
 
 use crate::ModelConfig;
@@ -172,18 +172,32 @@ pub(crate) struct Kept {
     unnormed: [Option<Tensor<2>>; 2],
     pub(crate) attend: Attend,
     attended: Attended,
-    /// Behind attention.
+    /// The tokens that go on behind attention; all where there is none.
+    wanted: Option<Tensor<1, Int>>,
+    /// Behind attention, of these.
     middle: Tensor<2>,
     gate: Tensor<2>,
     up: Tensor<2>,
 }
 
 impl Kept {
-    /// Of tokens that were computed in several passes, places as in [`collect_rows`].
-    pub(crate) fn collect(from: &[&Self], places: &[(u32, u32)]) -> Self {
-        let rows = |of: &dyn Fn(&Self) -> &Tensor<2>| {
+    /// Of tokens that were computed in several passes, places as in [`collect_rows`]; all went on behind attention
+    /// there, those at `wanted` do here.
+    pub(crate) fn collect(
+        from: &[&Self],
+        places: &[(u32, u32)],
+        wanted: Option<&Tensor<1, Int>>,
+    ) -> Self {
+        let at = |places: &[(u32, u32)], of: &dyn Fn(&Self) -> &Tensor<2>| {
             let tensors: Vec<&Tensor<2>> = from.iter().map(|kept| of(kept)).collect();
             collect_rows(&tensors, places)
+        };
+        let rows = |of: &dyn Fn(&Self) -> &Tensor<2>| at(places, of);
+        let behind: Vec<(u32, u32)> = match wanted {
+            Some(wanted) => {
+                wanted.to_data().iter::<i64>().map(|token| places[token as usize]).collect()
+            }
+            None => places.to_vec(),
         };
         let unnormed = |i: usize| {
             let is_kept = from[0].unnormed[i].is_some();
@@ -199,10 +213,20 @@ impl Kept {
                 v: rows(&|kept| &kept.attend.v),
             },
             attended: Attended::collect(&attended, places),
-            middle: rows(&|kept| &kept.middle),
-            gate: rows(&|kept| &kept.gate),
-            up: rows(&|kept| &kept.up),
+            wanted: wanted.cloned(),
+            middle: at(&behind, &|kept| &kept.middle),
+            gate: at(&behind, &|kept| &kept.gate),
+            up: at(&behind, &|kept| &kept.up),
         }
+    }
+}
+
+/// Rows at `wanted`; all where there is none.
+fn chosen(x: &Tensor<2>, wanted: Option<&Tensor<1, Int>>) -> Tensor<2> {
+    let x = x.clone();
+    match wanted {
+        Some(wanted) => x.select(0, wanted.clone()),
+        None => x,
     }
 }
 
@@ -277,11 +301,12 @@ impl Layer {
         }
     }
 
-    /// `[N, d]` to the same; `attend` mixes values over what each token sees.
+    /// `[N, d]` to the same, or to `[wanted, d]`; `attend` mixes values over what each token sees.
     pub(crate) fn run(
         &self,
         x: Tensor<2>,
         rotation: &Rotation,
+        wanted: Option<&Tensor<1, Int>>,
         attend: impl FnOnce(&Attend) -> Attended,
     ) -> (Tensor<2>, Kept) {
         let attn = &self.self_attn;
@@ -290,12 +315,12 @@ impl Layer {
         let (k, raw_k) = attn.head_input(&attn.k_proj, attn.k_norm.as_ref(), &normed, rotation);
         let seen = Attend { q, k, v: attn.v_proj.forward(&normed) };
         let attended = attend(&seen);
-        let middle = attn.o_proj.forward_add(x.clone(), &attended.out);
+        let middle = attn.o_proj.forward_add(chosen(&x, wanted), &chosen(&attended.out, wanted));
         let normed = self.post_attention_layernorm.forward(&middle);
         let (gate, up) = (self.mlp.gate_proj.forward(&normed), self.mlp.up_proj.forward(&normed));
         let out = self.mlp.down_proj.forward_add(middle.clone(), &swiglu(&gate, &up));
-        let unnormed = [raw_q, raw_k];
-        (out, Kept { x, unnormed, attend: seen, attended, middle, gate, up })
+        let (unnormed, wanted) = ([raw_q, raw_k], wanted.cloned());
+        (out, Kept { x, unnormed, attend: seen, attended, wanted, middle, gate, up })
     }
 
     /// Derivatives with respect to the input, given those with respect to the output; those of the parameters
@@ -308,7 +333,7 @@ impl Layer {
         attention_back: impl FnOnce(&Attend, &Attended, &Tensor<2>) -> [Tensor<2>; 3],
         found: &mut Found<'_>,
     ) -> Tensor<2> {
-        let Kept { x, unnormed: [raw_q, raw_k], attend, attended, middle, gate, up } = kept;
+        let Kept { x, unnormed: [raw_q, raw_k], attend, attended, wanted, middle, gate, up } = kept;
         let d_product =
             self.mlp.down_proj.back("mlp.down_proj", &swiglu(&gate, &up), &dy, None, found);
         let (d_gate, d_up) = swiglu_backward(gate, up, &d_product);
@@ -321,7 +346,12 @@ impl Layer {
         let d_middle = norm.back("post_attention_layernorm", &middle, &dn, found) + dy;
         drop((dn, middle));
         let attn = &self.self_attn;
-        let d_out = attn.o_proj.back("self_attn.o_proj", &attended.out, &d_middle, None, found);
+        let out = chosen(&attended.out, wanted.as_ref());
+        let mut d_out = attn.o_proj.back("self_attn.o_proj", &out, &d_middle, None, found);
+        if let Some(wanted) = &wanted {
+            d_out = add_rows(attended.out.zeros_like(), wanted, &d_out);
+        }
+        drop(out);
         let [dq, dk, dv] = attention_back(&attend, &attended, &d_out);
         drop((attend, attended, d_out));
         let q_norm = ("self_attn.q_norm", attn.q_norm.as_ref());
@@ -332,6 +362,10 @@ impl Layer {
         let dn = attn.q_proj.back("self_attn.q_proj", &normed, &dq, None, found);
         let dn = attn.k_proj.back("self_attn.k_proj", &normed, &dk, Some(dn), found);
         let dn = attn.v_proj.back("self_attn.v_proj", &normed, &dv, Some(dn), found);
-        self.input_layernorm.back("input_layernorm", &x, &dn, found) + d_middle
+        let dx = self.input_layernorm.back("input_layernorm", &x, &dn, found);
+        match &wanted {
+            Some(wanted) => add_rows(dx, wanted, &d_middle),
+            None => dx + d_middle,
+        }
     }
 }

@@ -104,17 +104,20 @@ impl CausalLm {
         Rotation::new(positions, &self.frequencies, &device.without_autodiff())
     }
 
-    /// Hidden states before the last norm, `[N, d]`, and what `look` is shown of each layer on the way.
+    /// Hidden states before the last norm, `[N, d]`, or of the tokens at `wanted` alone, `[wanted, d]`: others have
+    /// their keys and values computed in the last layer, and no more. `look` is shown each layer on the way.
     pub(crate) fn hidden(
         &self,
         tokens: Tensor<1, Int>,
         rotation: &Rotation,
+        wanted: Option<&Tensor<1, Int>>,
         mut attend: impl FnMut(usize, &Attend) -> Attended,
         mut look: impl FnMut(Kept),
     ) -> Tensor<2> {
         let mut x = self.embed(tokens);
         for (i, layer) in self.model.layers.iter().enumerate() {
-            let (next, kept) = layer.run(x, rotation, |heads| attend(i, heads));
+            let wanted = wanted.filter(|_| i + 1 == self.model.layers.len());
+            let (next, kept) = layer.run(x, rotation, wanted, |heads| attend(i, heads));
             look(kept);
             x = next;
         }

@@ -82,7 +82,7 @@ impl CausalLm {
         let rotation = self.rotation(&packing.positions());
         let mut layers = Vec::with_capacity(self.model.layers.len());
         let attend = |_, Attend { q, k, v }: &Attend| attention(q, k, v, self.heads, packing);
-        let hidden = self.hidden(tokens, &rotation, attend, |kept| layers.push(kept));
+        let hidden = self.hidden(tokens, &rotation, None, attend, |kept| layers.push(kept));
         Pass { layers, hidden }
     }
 }

@@ -25,8 +25,9 @@ impl CausalLm {
         let rows = &batch.packed;
         let rotation = self.rotation(&rows.packing.positions());
         let attend = |_, Attend { q, k, v }: &Attend| attention(q, k, v, self.heads, &rows.packing);
-        let hidden = self.hidden(rows.tokens.clone(), &rotation, attend, drop);
-        self.norm(&hidden.select(0, rows.response_places.clone()))
+        let wanted = Some(&rows.predicting);
+        let hidden = self.hidden(rows.tokens.clone(), &rotation, wanted, attend, drop);
+        self.norm(&hidden.select(0, rows.predictors.clone()))
     }
 }
 

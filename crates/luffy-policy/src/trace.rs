@@ -23,7 +23,9 @@ use crate::score::off_graph;
 pub struct Tape {
     model: CausalLm,
     tokens: Tensor<1, Int>,
-    places: Tensor<1, Int>,
+    /// Tokens that predict something, and which of them predicts each response token.
+    predicting: Tensor<1, Int>,
+    predictors: Tensor<1, Int>,
     sequence: Sequence,
     layers: Vec<Step>,
     /// Hidden states that predict the response tokens, before the last norm and behind it, `[M, d]`.
@@ -82,19 +84,21 @@ impl Differentiable for CausalLm {
             let recalled = Arc::new(recalled);
             let step = || Step::Recalled(Arc::clone(&recalled));
             layers.extend(std::iter::repeat_with(step).take(model.model.layers.len()));
-            let places = rows.response_places.to_data();
+            let places = rows.predicting.to_data();
             recalled.hidden(places.iter::<i64>().map(|place| place as usize))
         } else {
             let attend = |_, seen: &Attend| sequence.attend(seen);
-            let hidden = model.hidden(rows.tokens.clone(), &sequence.rotation, attend, |kept| {
+            let look = |kept: Kept| {
                 layers.push(if model.recompute {
                     Step::Input(Box::new(kept.x))
                 } else {
                     Step::Whole(Box::new(kept))
                 });
-            });
-            hidden.select(0, rows.response_places.clone())
+            };
+            let wanted = Some(&rows.predicting);
+            model.hidden(rows.tokens.clone(), &sequence.rotation, wanted, attend, look)
         };
+        let last = last.select(0, rows.predictors.clone());
         let normed = model.norm(&last);
         let scored = model.head().score(&normed, &rows.targets);
         let stats = TokenStats {
@@ -104,7 +108,8 @@ impl Differentiable for CausalLm {
         let tape = Tape {
             model,
             tokens: rows.tokens.clone(),
-            places: rows.response_places.clone(),
+            predicting: rows.predicting.clone(),
+            predictors: rows.predictors.clone(),
             sequence,
             layers,
             last,
@@ -116,7 +121,18 @@ impl Differentiable for CausalLm {
     }
 
     fn pull_back(&self, tape: Tape, cotangents: &Cotangents) -> Gradients {
-        let Tape { model, tokens, places, sequence, layers, last, normed, scored, cells } = tape;
+        let Tape {
+            model,
+            tokens,
+            predicting,
+            predictors,
+            sequence,
+            layers,
+            last,
+            normed,
+            scored,
+            cells,
+        } = tape;
         let column = |cotangent: &Option<Tensor<2>>| {
             let cotangent = plain(cotangent.clone()?);
             let [b, t] = cotangent.dims();
@@ -135,17 +151,20 @@ impl Differentiable for CausalLm {
         let [_, d] = last.dims();
         drop((hidden, last));
         let device = d_last.device();
-        let mut dx =
-            Tensor::<2>::zeros([sequence.packing.n_tokens(), d], &device).cast(d_last.dtype());
-        dx = add_rows(dx, &places, &d_last);
+        let dx = Tensor::<2>::zeros([predicting.dims()[0], d], &device).cast(d_last.dtype());
+        let mut dx = add_rows(dx, &predictors, &d_last);
         drop(d_last);
+        let mut wanted = Some(&predicting);
         for ((i, layer), step) in model.model.layers.iter().enumerate().zip(layers).rev() {
+            // Of the last layer alone.
+            let wanted = wanted.take();
             let kept = match step {
                 Step::Whole(kept) => *kept,
                 Step::Input(input) => {
-                    layer.run(*input, &sequence.rotation, |seen| sequence.attend(seen)).1
+                    let attend = |seen: &Attend| sequence.attend(seen);
+                    layer.run(*input, &sequence.rotation, wanted, attend).1
                 }
-                Step::Recalled(recalled) => recalled.layer(i),
+                Step::Recalled(recalled) => recalled.layer(i, wanted),
             };
             let mut found = Found(&mut gradients, format!("model.layers.{i}."));
             let back = |seen: &Attend, attended: &Attended, d_out: &Tensor<2>| {

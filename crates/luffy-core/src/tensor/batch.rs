@@ -36,9 +36,10 @@ pub struct PackedRows {
     pub tokens: Tensor<1, Int>,
     /// Which of them see which.
     pub packing: Packing,
-    /// For each response token the place in `tokens` of the token that predicts it, `[M]`. The last token of a
-    /// shared prompt predicts several.
-    pub response_places: Tensor<1, Int>,
+    /// The places in `tokens` of those that predict response tokens, in order, `[P]`.
+    pub predicting: Tensor<1, Int>,
+    /// For each response token which of them predicts it, `[M]`. The last token of a shared prompt predicts several.
+    pub predictors: Tensor<1, Int>,
     /// Response tokens in row order, `[M]`.
     pub targets: Tensor<1, Int>,
     /// Where each lies in a flattened `[B, T]`: `[M]`.
@@ -84,14 +85,26 @@ impl Layout {
             let n = values.len();
             Tensor::from_data(TensorData::new(values, [n]), device)
         };
+        let (predicting, predictors) = self.predictors();
         PackedRows {
             tokens: ints(self.tokens),
             packing: self.packing,
-            response_places: ints(self.places),
+            predicting: ints(predicting),
+            predictors: ints(predictors),
             targets: ints(self.targets),
             cells: ints(self.cells),
             spread: Tensor::from_data(TensorData::new(self.spread, shape), device),
         }
+    }
+
+    /// The places of tokens that predict something, in order, and for each response token which of them does.
+    fn predictors(&self) -> (Vec<i64>, Vec<i64>) {
+        let mut predicting = self.places.clone();
+        predicting.sort_unstable();
+        predicting.dedup();
+        let which = |place: &i64| predicting.partition_point(|other| other < place) as i64;
+        let predictors = self.places.iter().map(which).collect();
+        (predicting, predictors)
     }
 
     fn push(&mut self, parts: &[&[u32]], prefix: Option<Range<usize>>) -> Range<usize> {
@@ -249,6 +262,7 @@ mod tests {
         // The last token of the shared prompt predicts the first token of both responses; nothing is predicted from
         // the last tokens of responses.
         assert_eq!(layout.places, [1, 2, 1, 3, 4, 6]);
+        assert_eq!(layout.predictors(), (vec![1, 2, 3, 4, 6], vec![0, 1, 0, 2, 3, 4]));
         assert_eq!(layout.targets, [10, 11, 20, 30, 31, 40]);
         assert_eq!(layout.cells, [0, 1, 2, 4, 5, 6]);
         assert_eq!(layout.spread, [0, 1, 2, 0, 3, 4, 5, 0]);

@@ -62,7 +62,9 @@ pub(crate) enum Next<'a> {
 enum Store {
     Put,
     Add,
-    /// Past the cache; squares of the sums of each column are added up here. Tiles of 512 bits can.
+    /// Squares of the sums of each column are added up here. Tiles of 512 bits alone do this and the next.
+    Square(*mut [f64; WIDE]),
+    /// The same, and the sums go past the cache.
     Stream(*mut [f64; WIDE]),
 }
 
@@ -213,10 +215,11 @@ pub(crate) struct Target<'a> {
     start: *mut f32,
     len: usize,
     stride: usize,
-    /// Where nobody reads it soon and its rows begin at lines of the cache, so that what is not added to goes past the
-    /// cache: room for sums of squares, one for each column, and for how many sixteens of columns.
+    /// Room for sums of squares, one for each column, and for how many sixteens of columns.
     squares: *mut [f64; WIDE],
     n_squares: usize,
+    /// Whether nobody reads it soon and its rows begin at lines of the cache: sums go past the cache.
+    streams: bool,
     lent: PhantomData<&'a mut [MaybeUninit<f32>]>,
 }
 
@@ -230,27 +233,22 @@ unsafe impl Sync for Target<'_> {}
 impl<'a> Target<'a> {
     pub(crate) const fn new(room: &'a mut [MaybeUninit<f32>], stride: usize) -> Self {
         let (start, len) = (room.as_mut_ptr().cast(), room.len());
-        Self { start, len, stride, squares: std::ptr::null_mut(), n_squares: 0, lent: PhantomData }
+        let squares = std::ptr::null_mut();
+        Self { start, len, stride, squares, n_squares: 0, streams: false, lent: PhantomData }
     }
 
-    /// The same, past the cache: reading what is written over, and writing back what it takes the place of, are spared.
-    /// Tiles add the squares of what they write to those of its column. Who writes calls [`Self::finish`] before others
-    /// read.
-    ///
-    /// # Panics
-    /// If its rows do not begin at lines of the cache.
-    pub(crate) fn streamed(self, squares: &'a mut [[f64; WIDE]]) -> Self {
-        assert!(
-            lie_in_lines(self.start, self.stride),
-            "rows that pass the cache by begin at lines"
-        );
-        Self { squares: squares.as_mut_ptr(), n_squares: squares.len(), ..self }
+    /// The same, to be read later: tiles add the squares of what they write to those of its column, and where rows begin
+    /// at lines they write past the cache, which spares reading what is written over and writing back what it takes the
+    /// place of. Who writes calls [`Self::finish`] before others read.
+    pub(crate) fn for_later(self, squares: &'a mut [[f64; WIDE]]) -> Self {
+        let streams = lie_in_lines(self.start, self.stride);
+        Self { squares: squares.as_mut_ptr(), n_squares: squares.len(), streams, ..self }
     }
 
     /// Lets other threads see what this one has written.
     pub(crate) fn finish(self) {
         #[cfg(target_arch = "x86_64")]
-        if self.n_squares > 0 {
+        if self.streams {
             #[allow(unsafe_code, reason = "an instruction that every such processor has")]
             // Safety: as the reason says.
             unsafe {
@@ -260,10 +258,11 @@ impl<'a> Target<'a> {
     }
 
     const fn store(self, add: bool) -> Store {
-        match (add, self.n_squares) {
-            (true, _) => Store::Add,
-            (false, 0) => Store::Put,
-            (false, _) => Store::Stream(self.squares),
+        match (add, self.n_squares, self.streams) {
+            (true, _, _) => Store::Add,
+            (false, 0, _) => Store::Put,
+            (false, _, false) => Store::Square(self.squares),
+            (false, _, true) => Store::Stream(self.squares),
         }
     }
 
@@ -490,7 +489,7 @@ mod tests {
                 let [plain, streamed] =
                     [&mut plain, &mut streamed].map(|out| Target::new(as_room(out), 48));
                 let (plain, streamed) =
-                    (plain.at(0, 16), streamed.streamed(&mut squares).at(0, 16));
+                    (plain.at(0, 16), streamed.for_later(&mut squares).at(0, 16));
                 strip(rows, panel, Left::Columns(&x, 40), plain, add);
                 strip(rows, panel, Left::Columns(&x, 40), streamed, add);
                 streamed.finish();

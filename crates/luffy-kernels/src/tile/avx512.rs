@@ -86,12 +86,12 @@ macro_rules! tile {
             }
             if matches!($store, Store::Stream(_)) {
                 _mm512_stream_ps(out, held);
-                squares = _mm512_fmadd_ps(held, held, squares);
             } else {
                 _mm512_storeu_ps(out, held);
             }
+            squares = _mm512_fmadd_ps(held, held, squares);
         }
-        if let Store::Stream(to) = $store {
+        if let Store::Square(to) | Store::Stream(to) = $store {
             add_wide(to.cast(), squares);
         }
     };

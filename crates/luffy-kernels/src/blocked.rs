@@ -273,6 +273,8 @@ mod tests {
             [200, 390, 800],
             [208, 390, 192],
             [304, 150, 160],
+            // To be read later, where the left one lies across.
+            [1040, 20, 512],
             [LEFT_ROWS + 8, 9, 300],
             [700, 3200, 8],
         ];

@@ -475,28 +475,33 @@ mod tests {
         }
     }
 
-    /// What goes past the cache is the same, with the squares of each column beside it; what is added to does not.
+    /// What goes past the cache is the same, with the squares of each column beside it, whatever rows begin at; what is
+    /// added to does not.
     #[test]
     fn streams_write_the_same_and_add_up_squares() {
         let (lines, x) = (lines(37), values(40 * 40));
         let panel = Panel { lines: &lines, next: Next::Unknown };
-        for (rows, add) in [(1, false), (16, false), (23, false), (40, false), (40, true)] {
-            let [mut plain, mut streamed] = [0; 2].map(|_| values(40 * 48));
+        for ((rows, add), first) in [(1, false), (16, false), (23, false), (40, false), (40, true)]
+            .into_iter()
+            .flat_map(|case| [0, 3].map(|first| (case, first)))
+        {
+            let [mut plain, mut streamed] = [0; 2].map(|_| values(first + 40 * 48));
             let mut squares = [[0.0; WIDE]; 3];
             #[allow(unsafe_code, reason = "as in `strip_into`")]
             // Safety: numbers are written over numbers, and the results are not shared.
             unsafe {
-                let [plain, streamed] =
-                    [&mut plain, &mut streamed].map(|out| Target::new(as_room(out), 48));
-                let (plain, streamed) =
-                    (plain.at(0, 16), streamed.for_later(&mut squares).at(0, 16));
+                let [plain, streamed] = [&mut plain, &mut streamed]
+                    .map(|out| Target::new(&mut as_room(out)[first..], 48));
+                let streamed = streamed.for_later(&mut squares);
+                assert_eq!(streamed.streams, first == 0, "where rows begin at lines");
+                let (plain, streamed) = (plain.at(0, 16), streamed.at(0, 16));
                 strip(rows, panel, Left::Columns(&x, 40), plain, add);
                 strip(rows, panel, Left::Columns(&x, 40), streamed, add);
                 streamed.finish();
             }
             assert_eq!(plain, streamed, "{rows} rows, {add}");
             let exact: [f64; WIDE] = std::array::from_fn(|j| {
-                let column = (0..rows).map(|r| f64::from(plain[r * 48 + 16 + j]));
+                let column = (0..rows).map(|r| f64::from(plain[first + r * 48 + 16 + j]));
                 if add || tall() < WIDE { 0.0 } else { column.map(|x| x * x).sum() }
             });
             for (found, exact) in squares[1].iter().zip(exact) {

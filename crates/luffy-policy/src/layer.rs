@@ -193,12 +193,10 @@ impl Kept {
             collect_rows(&tensors, places)
         };
         let rows = |of: &dyn Fn(&Self) -> &Tensor<2>| at(places, of);
-        let behind: Vec<(u32, u32)> = match wanted {
-            Some(wanted) => {
-                wanted.to_data().iter::<i64>().map(|token| places[token as usize]).collect()
-            }
-            None => places.to_vec(),
-        };
+        let some: Option<Vec<_>> = wanted.map(|wanted| {
+            wanted.to_data().iter::<i64>().map(|token| places[token as usize]).collect()
+        });
+        let behind = some.as_deref().unwrap_or(places);
         let unnormed = |i: usize| {
             let is_kept = from[0].unnormed[i].is_some();
             is_kept.then(|| rows(&|kept| kept.unnormed[i].as_ref().expect("one model")))
@@ -214,9 +212,9 @@ impl Kept {
             },
             attended: Attended::collect(&attended, places),
             wanted: wanted.cloned(),
-            middle: at(&behind, &|kept| &kept.middle),
-            gate: at(&behind, &|kept| &kept.gate),
-            up: at(&behind, &|kept| &kept.up),
+            middle: at(behind, &|kept| &kept.middle),
+            gate: at(behind, &|kept| &kept.gate),
+            up: at(behind, &|kept| &kept.up),
         }
     }
 }

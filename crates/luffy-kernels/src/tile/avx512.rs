@@ -49,6 +49,13 @@ macro_rules! line_text {
     };
 }
 
+/// The same, and a line of what is read next is asked for.
+macro_rules! asked_text {
+    ($n:literal: $($sums:tt)*) => {
+        concat!(line_text!($n: $($sums)*), ask_text!("prefetcht1"))
+    };
+}
+
 /// And for a line that is read at its source and written to its place.
 macro_rules! laid_text {
     ($n:literal: $($place:expr, $sum:ident;)*) => {
@@ -64,6 +71,47 @@ macro_rules! sums_text {
     ($($place:expr, $sum:ident;)*) => {
         concat!(
             $("vfmadd231ps {", stringify!($sum), "}, {w}, dword ptr [", $place, "]{{1to16}}\n",)*
+        )
+    };
+}
+
+/// Rounds of four lines over rows that lie one after the other, whose sums are `held`: the text of a line, and what it
+/// takes beside lines and rows.
+macro_rules! rounds {
+    (
+        $text:ident, ($line:ident, $from:ident, $row:ident, $rounds:ident, $held:ident),
+        ($(($r:literal $sum:ident $place:literal))*), $($operands:tt)*
+    ) => {
+        asm!(
+            // One row alone does not ask where the next begins.
+            "/* {row} */",
+            ".p2align 5",
+            "2:",
+            $text!(0: $($place, $sum;)*),
+            $text!(1: $(concat!($place, " + 4"), $sum;)*),
+            $text!(2: $(concat!($place, " + 8"), $sum;)*),
+            $text!(3: $(concat!($place, " + 12"), $sum;)*),
+            "add {line}, 4 * 64",
+            "add {p0}, 4 * 4",
+            "add {p1}, 4 * 4",
+            "add {p2}, 4 * 4",
+            "add {p3}, 4 * 4",
+            "add {p4}, 4 * 4",
+            "add {p5}, 4 * 4",
+            "dec {rounds}",
+            "jnz 2b",
+            line = inout(reg) $line,
+            p0 = inout(reg) $from => _,
+            p1 = inout(reg) $from.wrapping_add(3 * $row) => _,
+            p2 = inout(reg) $from.wrapping_add(6 * $row) => _,
+            p3 = inout(reg) $from.wrapping_add(9 * $row) => _,
+            p4 = inout(reg) $from.wrapping_add(12 * $row) => _,
+            p5 = inout(reg) $from.wrapping_add(15 * $row) => _,
+            row = in(reg) 4 * $row,
+            rounds = inout(reg) $rounds => _,
+            $($sum = inout(zmm_reg) $held[$r],)*
+            w = out(zmm_reg) _,
+            $($operands)*
         )
     };
 }
@@ -137,41 +185,11 @@ macro_rules! pair {
             unsafe {
                 tile!(held, HEIGHT, out, stride, store, {
                     if rounds > 0 {
-                        asm!(
-                            // One row alone does not ask where the next begins.
-                            "/* {row} */",
-                            ".p2align 5",
-                            "2:",
-                            line_text!(0: $($place, $sum;)*),
-                            ask_text!("prefetcht1"),
-                            line_text!(1: $(concat!($place, " + 4"), $sum;)*),
-                            ask_text!("prefetcht1"),
-                            line_text!(2: $(concat!($place, " + 8"), $sum;)*),
-                            ask_text!("prefetcht1"),
-                            line_text!(3: $(concat!($place, " + 12"), $sum;)*),
-                            ask_text!("prefetcht1"),
-                            "add {line}, 4 * 64",
-                            "add {p0}, 4 * 4",
-                            "add {p1}, 4 * 4",
-                            "add {p2}, 4 * 4",
-                            "add {p3}, 4 * 4",
-                            "add {p4}, 4 * 4",
-                            "add {p5}, 4 * 4",
-                            "dec {rounds}",
-                            "jnz 2b",
-                            line = inout(reg) line,
-                            p0 = inout(reg) from => _,
-                            p1 = inout(reg) from.wrapping_add(3 * row) => _,
-                            p2 = inout(reg) from.wrapping_add(6 * row) => _,
-                            p3 = inout(reg) from.wrapping_add(9 * row) => _,
-                            p4 = inout(reg) from.wrapping_add(12 * row) => _,
-                            p5 = inout(reg) from.wrapping_add(15 * row) => _,
-                            row = in(reg) 4 * row,
+                        rounds!(
+                            asked_text, (line, from, row, rounds, held),
+                            ($(($r $sum $place))*),
                             ask = inout(reg) ask.at => _,
                             ask_step = in(reg) ask.step,
-                            rounds = inout(reg) rounds => _,
-                            $($sum = inout(zmm_reg) held[$r],)*
-                            w = out(zmm_reg) _,
                             options(nostack, readonly),
                         );
                     }
@@ -258,35 +276,11 @@ macro_rules! laying {
             unsafe {
                 tile!(held, TALL, out, stride, store, {
                     if rounds > 0 {
-                        asm!(
-                            ".p2align 5",
-                            "2:",
-                            laid_text!(0: $($place, $sum;)*),
-                            laid_text!(1: $(concat!($place, " + 4"), $sum;)*),
-                            laid_text!(2: $(concat!($place, " + 8"), $sum;)*),
-                            laid_text!(3: $(concat!($place, " + 12"), $sum;)*),
-                            "add {line}, 4 * 64",
-                            "add {p0}, 4 * 4",
-                            "add {p1}, 4 * 4",
-                            "add {p2}, 4 * 4",
-                            "add {p3}, 4 * 4",
-                            "add {p4}, 4 * 4",
-                            "add {p5}, 4 * 4",
-                            "dec {rounds}",
-                            "jnz 2b",
-                            line = inout(reg) line,
+                        rounds!(
+                            laid_text, (line, from, row, rounds, held),
+                            ($(($r $sum $place))*),
                             source = inout(reg) source,
                             source_step = in(reg) 4 * source_step,
-                            p0 = inout(reg) from => _,
-                            p1 = inout(reg) from.wrapping_add(3 * row) => _,
-                            p2 = inout(reg) from.wrapping_add(6 * row) => _,
-                            p3 = inout(reg) from.wrapping_add(9 * row) => _,
-                            p4 = inout(reg) from.wrapping_add(12 * row) => _,
-                            p5 = inout(reg) from.wrapping_add(15 * row) => _,
-                            row = in(reg) 4 * row,
-                            rounds = inout(reg) rounds => _,
-                            $($sum = inout(zmm_reg) held[$r],)*
-                            w = out(zmm_reg) _,
                             options(nostack),
                         );
                     }
